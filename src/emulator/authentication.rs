@@ -1,0 +1,381 @@
+//! Who may call: HMAC-SHA256 signatures and bearer tokens, checked by code that shares nothing with the client's.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+
+use super::request::{Request, percent_decoded};
+use crate::timestamp;
+
+// Ours: the window of the identity service is not published; Azure App Configuration, which has the same scheme, documents 15 minutes.
+const DATE_WINDOW: Duration = Duration::from_secs(15 * 60);
+
+pub(super) const WRONG_CONTENT_HASH: &str =
+    "Request 'x-ms-content-sha256' differs from generated content hash.";
+pub(super) const DENIED: &str = "Denied by the resource provider.";
+
+/// The access key, as text for the connection string and as bytes for signing.
+pub(super) struct SharedKey {
+    text: String,
+    bytes: Vec<u8>,
+}
+
+/// Why a caller was turned away: what the service says, and what it never says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Denial {
+    pub(super) message: &'static str,
+    pub(super) explanation: String,
+}
+
+impl SharedKey {
+    /// `None` for text that is not base64, or that decodes to nothing.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let bytes = BASE64_STANDARD.decode(text).ok().filter(|bytes| !bytes.is_empty())?;
+        Some(Self { text: text.to_owned(), bytes })
+    }
+
+    pub(super) fn from_bytes(bytes: Vec<u8>) -> Self {
+        Self { text: BASE64_STANDARD.encode(&bytes), bytes }
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    pub(super) fn sign(&self, message: &str) -> [u8; 32] {
+        hmac_sha256(&self.bytes, message)
+    }
+}
+
+impl fmt::Debug for SharedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedKey").finish_non_exhaustive()
+    }
+}
+
+/// Checks the caller's signature or bearer token.
+pub(super) fn authenticate(
+    request: &Request,
+    now: SystemTime,
+    key: &SharedKey,
+    bearer_tokens: &HashSet<String>,
+) -> Result<(), Denial> {
+    let Some(authorization) = request.header("authorization") else {
+        return denied("the Authorization header is missing");
+    };
+    if let Some(token) = authorization.strip_prefix("Bearer ") {
+        if bearer_tokens.contains(token.trim()) {
+            return Ok(());
+        }
+        return denied("the bearer token is not one that the emulator was told to accept");
+    }
+    let Some((date_header, signature)) = parse_authorization(authorization) else {
+        return denied(
+            "the Authorization header has to be \"HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature=<base64>\", or to name date in place of x-ms-date",
+        );
+    };
+    let [date, host, content_hash] =
+        [date_header, "host", "x-ms-content-sha256"].map(|name| (name, request.header(name)));
+    for (name, value) in [date, host, content_hash] {
+        if value.is_none() {
+            return denied(format!("the signed header {name} is missing"));
+        }
+    }
+    let [date, host, content_hash] =
+        [date, host, content_hash].map(|(_, value)| value.unwrap_or_default());
+
+    check_date(date_header, date, now)?;
+    check_content_hash(content_hash, &request.body)?;
+    check_signature(&Signed { request, date, host, content_hash }, signature, key)
+}
+
+/// The name of the date header that was signed, and the signature.
+fn parse_authorization(value: &str) -> Option<(&'static str, &str)> {
+    let parameters = value.strip_prefix("HMAC-SHA256 ")?;
+    let (headers, signature) =
+        parameters.trim().strip_prefix("SignedHeaders=")?.split_once("&Signature=")?;
+    let date_header = match headers {
+        "x-ms-date;host;x-ms-content-sha256" => "x-ms-date",
+        "date;host;x-ms-content-sha256" => "date",
+        _ => return None,
+    };
+    Some((date_header, signature))
+}
+
+fn check_date(name: &str, text: &str, now: SystemTime) -> Result<(), Denial> {
+    // Written back and compared: httpdate also reads two older forms and a wrong day of the week.
+    let parsed = httpdate::parse_http_date(text).ok();
+    let Some(date) =
+        parsed.filter(|date| timestamp::http_date(*date).is_some_and(|again| again == text))
+    else {
+        return denied(format!(
+            "the {name} header is {text:?}, not a date like \"Wed, 13 Apr 2022 18:09:12 GMT\""
+        ));
+    };
+    let (distance, direction) = match date.duration_since(now) {
+        Ok(ahead) => (ahead, "ahead of"),
+        Err(error) => (error.duration(), "behind"),
+    };
+    if distance > DATE_WINDOW {
+        return denied(format!(
+            "the {name} header is {text:?}, {} seconds {direction} the emulator's clock; 900 are allowed",
+            distance.as_secs()
+        ));
+    }
+    Ok(())
+}
+
+fn check_content_hash(received: &str, body: &[u8]) -> Result<(), Denial> {
+    let expected = BASE64_STANDARD.encode(Sha256::digest(body));
+    if received == expected {
+        return Ok(());
+    }
+    Err(Denial {
+        message: WRONG_CONTENT_HASH,
+        explanation: format!(
+            "the x-ms-content-sha256 header is {received:?}, but the {} bytes of the body that arrived hash to {expected:?}",
+            body.len()
+        ),
+    })
+}
+
+/// The parts of the string to sign.
+struct Signed<'a> {
+    request: &'a Request,
+    date: &'a str,
+    host: &'a str,
+    content_hash: &'a str,
+}
+
+impl Signed<'_> {
+    fn string(&self, verb: &str, path_and_query: &str, host: &str) -> String {
+        format!("{verb}\n{path_and_query}\n{};{host};{}", self.date, self.content_hash)
+    }
+
+    /// As the service reads it, over the target exactly as it was sent.
+    fn expected(&self) -> String {
+        self.string(self.request.method.as_str(), self.request.path_and_query(), self.host)
+    }
+
+    /// Java signs the host without its port, and the service takes it.
+    fn expected_without_port(&self) -> Option<String> {
+        let (host, port) = self.host.rsplit_once(':')?;
+        let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+        digits
+            .then(|| self.string(self.request.method.as_str(), self.request.path_and_query(), host))
+    }
+}
+
+fn check_signature(signed: &Signed<'_>, signature: &str, key: &SharedKey) -> Result<(), Denial> {
+    let Some(signature) = BASE64_STANDARD.decode(signature).ok().filter(|bytes| bytes.len() == 32)
+    else {
+        return denied("the signature is not the base64 of 32 bytes");
+    };
+    let expected = signed.expected();
+    let accepted = [Some(expected.clone()), signed.expected_without_port()];
+    if accepted.iter().flatten().any(|text| hmac_sha256(&key.bytes, text)[..] == signature[..]) {
+        return Ok(());
+    }
+    let reason = usual_mistake(signed, &expected, &signature, key)
+        .unwrap_or("the key or the string to sign differs");
+    denied(format!("the signature does not match: {reason}; the string to sign is {expected:?}"))
+}
+
+/// Tries what people's own signing code gets wrong, so that the record can name it.
+fn usual_mistake(
+    signed: &Signed<'_>,
+    expected: &str,
+    signature: &[u8],
+    key: &SharedKey,
+) -> Option<&'static str> {
+    let verb = signed.request.method.as_str();
+    let target = signed.request.path_and_query();
+    let decoded = percent_decoded(target).unwrap_or_default();
+    let url = format!("http://{}{target}", signed.host);
+    let scheme_and_host = format!("http://{}", signed.host);
+    let with_slash = format!("{}/", signed.host);
+
+    let strings = [
+        (
+            "the path was signed decoded but sent encoded",
+            signed.string(verb, &decoded, signed.host),
+        ),
+        (
+            "the path was signed encoded but sent decoded",
+            signed.string(verb, &colons_encoded(target), signed.host),
+        ),
+        ("the query was not signed", signed.string(verb, signed.request.path(), signed.host)),
+        ("the whole URL was signed in place of the path", signed.string(verb, &url, signed.host)),
+        ("the host was signed with a scheme", signed.string(verb, target, &scheme_and_host)),
+        ("the host was signed with a slash behind it", signed.string(verb, target, &with_slash)),
+        (
+            "the verb was signed in lower case",
+            signed.string(&verb.to_lowercase(), target, signed.host),
+        ),
+        ("a line feed was signed behind the last line", format!("{expected}\n")),
+        ("the lines were joined with CR LF in place of LF", expected.replace('\n', "\r\n")),
+    ];
+    let mistakes =
+        strings.iter().map(|(reason, text)| (*reason, key.bytes.as_slice(), text.as_str()));
+    let undecoded = ("the access key was not decoded from base64", key.text.as_bytes(), expected);
+
+    let mut all = mistakes.chain([undecoded]);
+    all.find(|(_, key, text)| hmac_sha256(key, text)[..] == *signature).map(|(reason, ..)| reason)
+}
+
+/// As most clients encode an id, whose only special character is the colon.
+fn colons_encoded(target: &str) -> String {
+    let encoded = target.replace(':', "%3A");
+    encoded.replace("/%3A", "/:")
+}
+
+fn hmac_sha256(key: &[u8], message: &str) -> [u8; 32] {
+    // HMAC takes keys of any length, so there is always a result.
+    Hmac::<Sha256>::new_from_slice(key)
+        .map(|mac| mac.chain_update(message).finalize().into_bytes().into())
+        .unwrap_or_default()
+}
+
+// Ours: the service does not state its reasons; only the two messages are known, and all but the content hash get this one.
+fn denied(explanation: impl Into<String>) -> Result<(), Denial> {
+    Err(Denial { message: DENIED, explanation: explanation.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+    use super::*;
+
+    const DATE: &str = "Wed, 13 Apr 2022 18:09:12 GMT";
+    const EMPTY: &str = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+
+    /// Signed by other people: see wire-facts "Known vectors".
+    fn check(
+        key: &str,
+        host: &str,
+        method: Method,
+        target: &str,
+        signature: &str,
+    ) -> Result<(), Denial> {
+        let authorization = format!(
+            "HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature={signature}"
+        );
+        let headers = [
+            ("x-ms-date", DATE),
+            ("host", host),
+            ("x-ms-content-sha256", EMPTY),
+            ("authorization", &authorization),
+        ];
+        let headers = headers.map(|(name, value)| {
+            (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+        });
+        let request = Request {
+            method,
+            target: target.to_owned(),
+            headers: HeaderMap::from_iter(headers),
+            body: Vec::new(),
+        };
+        let now = httpdate::parse_http_date(DATE).unwrap();
+        authenticate(&request, now, &SharedKey::parse(key).unwrap(), &HashSet::new())
+    }
+
+    #[test]
+    fn accepts_the_vectors_of_the_official_javascript_sdk() {
+        for (target, signature) in [
+            ("/testPath?testQuery=test", "DGdgwggJWnQyc6EHjR/Vbqg1ES64KpD6U2XwTDDj3tU="),
+            ("/testPath", "+6tWkg3lNKVjQHHmxkdGQcJjUgzclsWTMebnuCz1ngU="),
+        ] {
+            assert_eq!(check("pw==", "example.com", Method::GET, target, signature), Ok(()));
+            let denial = check("pw==", "example.org", Method::GET, target, signature).unwrap_err();
+            assert_eq!(denial.message, DENIED);
+        }
+    }
+
+    #[test]
+    fn accepts_vectors_that_were_computed_elsewhere() {
+        let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==";
+        let id =
+            "8%3Aacs%3Abbbcbc1e-9f06-482a-b5d8-20e3f26ef0cd_45ab2481-1c1c-4005-be24-0ffb879b1130";
+        let identity = format!("/identities/{id}?api-version=2023-10-01");
+        let revoke = format!("/identities/{id}/:revokeAccessTokens?api-version=2023-10-01");
+        let contoso = "contoso.communication.azure.com";
+        for (host, method, target, signature) in [
+            (
+                contoso,
+                Method::POST,
+                "/identities?api-version=2023-10-01",
+                "+KcpRlmC27qdEYd+7dVANfSs+pLv5/gb+0JMlvHLxcQ=",
+            ),
+            (contoso, Method::DELETE, &*identity, "WTbODFAIR/KoOUkHR0U+Vc6EctHdx9HEqLl8YCmKODE="),
+            (
+                "127.0.0.1:8080",
+                Method::DELETE,
+                &*identity,
+                "WBwaVSHnfjIT+IJhCwGMMDZ+pRozGzvf+vpCsSH6KBU=",
+            ),
+            (contoso, Method::POST, &*revoke, "H5Okj8JrFr098TP+djNOB/wj1PJg14JRqzutY5NNVTI="),
+        ] {
+            assert_eq!(check(key, host, method, target, signature), Ok(()), "{target}");
+        }
+    }
+
+    #[test]
+    fn names_what_people_sign_in_place_of_the_right_thing() {
+        let key = SharedKey::parse("c2VjcmV0").unwrap();
+        let sent = "/identities/8%3Aacs%3Aa?api-version=1";
+        let tail = format!("{DATE};h:1;{EMPTY}");
+        let sign = |key: &[u8], text: &str| BASE64_STANDARD.encode(hmac_sha256(key, text));
+        for (text, reason) in [
+            (
+                format!("DELETE\n/identities/8:acs:a?api-version=1\n{tail}"),
+                "the path was signed decoded but sent encoded",
+            ),
+            (format!("DELETE\n/identities/8%3Aacs%3Aa\n{tail}"), "the query was not signed"),
+            (
+                format!("DELETE\nhttp://h:1{sent}\n{tail}"),
+                "the whole URL was signed in place of the path",
+            ),
+            (
+                format!("DELETE\n{sent}\n{DATE};http://h:1;{EMPTY}"),
+                "the host was signed with a scheme",
+            ),
+            (
+                format!("DELETE\n{sent}\n{DATE};h:1/;{EMPTY}"),
+                "the host was signed with a slash behind it",
+            ),
+            (format!("delete\n{sent}\n{tail}"), "the verb was signed in lower case"),
+            (format!("DELETE\n{sent}\n{tail}\n"), "a line feed was signed behind the last line"),
+            (
+                format!("DELETE\r\n{sent}\r\n{tail}"),
+                "the lines were joined with CR LF in place of LF",
+            ),
+            ("DELETE".to_owned(), "the key or the string to sign differs"),
+        ] {
+            let signature = sign(&key.bytes, &text);
+            let denial = check("c2VjcmV0", "h:1", Method::DELETE, sent, &signature).unwrap_err();
+            let expected =
+                format!("the signature does not match: {reason}; the string to sign is ");
+            assert!(denial.explanation.starts_with(&expected), "{}", denial.explanation);
+        }
+        let right = format!("DELETE\n{sent}\n{tail}");
+        let denial =
+            check("c2VjcmV0", "h:1", Method::DELETE, sent, &sign(b"c2VjcmV0", &right)).unwrap_err();
+        assert!(
+            denial.explanation.contains("was not decoded from base64"),
+            "{}",
+            denial.explanation
+        );
+        assert_eq!(
+            check("c2VjcmV0", "h:1", Method::DELETE, sent, &sign(b"secret", &right)),
+            Ok(())
+        );
+        let java = right.replace("h:1", "h");
+        assert_eq!(check("c2VjcmV0", "h:1", Method::DELETE, sent, &sign(b"secret", &java)), Ok(()));
+    }
+}

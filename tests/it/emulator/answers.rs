@@ -1,0 +1,214 @@
+//! Successes: statuses, header sets, formats.
+
+use std::time::{Duration, SystemTime};
+
+use acs_identity::emulator::Emulator;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::{Answer, VERSION, call, create, encoded, post};
+
+const ADVERTISED: &str = "2020-07-20-preview2, 2021-03-07, 2021-10-31-preview, 2021-11-01, 2022-06-01, 2022-10-01, 2023-10-01, 2025-03-02-preview";
+const APP: &str = "1d4b6f2a-0a5c-4b1c-9d5e-000000000001";
+const USER: &str = "1d4b6f2a-0a5c-4b1c-9d5e-000000000003";
+
+fn names(answer: &Answer) -> Vec<&str> {
+    answer.headers.iter().map(|(name, _)| name.as_str()).collect()
+}
+
+fn is_hex(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn groups(guid: &str) -> Vec<usize> {
+    guid.split('-').map(|group| group.len() * usize::from(is_hex(group))).collect()
+}
+
+#[test]
+fn create_answers_201_with_the_headers_of_the_service() {
+    let emulator = Emulator::start().unwrap();
+    let answer = post("/identities", "").header("x-ms-client-request-id: mine").send(&emulator);
+    assert_eq!(answer.status, 201);
+    assert_eq!(
+        names(&answer),
+        [
+            "api-supported-versions",
+            "Content-Length",
+            "Content-Type",
+            "Date",
+            "MS-CV",
+            "Request-Context",
+            "Strict-Transport-Security",
+            "X-Azure-Ref",
+            "X-Cache",
+            "x-ms-client-request-id",
+            "X-Processing-Time",
+            "Connection",
+        ]
+    );
+    for (name, value) in [
+        ("api-supported-versions", ADVERTISED),
+        ("Content-Length", "101"),
+        ("Content-Type", "application/json; charset=utf-8"),
+        ("Request-Context", "appId="),
+        ("Strict-Transport-Security", "max-age=31536000;includeSubDomains"),
+        ("X-Cache", "CONFIG_NOCACHE"),
+        ("x-ms-client-request-id", "mine"),
+        ("Connection", "keep-alive"),
+    ] {
+        assert_eq!(answer.header(name), Some(value));
+    }
+    let vector = answer.header("MS-CV").unwrap();
+    assert_eq!((vector.len(), &vector[22..]), (26, ".2.0"));
+    assert!(answer.header("X-Processing-Time").unwrap().ends_with("ms"));
+    let date = httpdate::parse_http_date(answer.header("Date").unwrap()).unwrap();
+    assert!(SystemTime::now().duration_since(date).unwrap() < Duration::from_secs(10));
+
+    let id = answer.text("id");
+    assert_eq!(answer.body, format!(r#"{{"identity":{{"id":"{id}"}}}}"#));
+    let (resource, user) = id.strip_prefix("8:acs:").unwrap().split_once('_').unwrap();
+    assert_eq!(id.len(), 79);
+    assert_eq!([groups(resource), groups(user)], [[8, 4, 4, 4, 12], [8, 4, 4, 4, 12]]);
+    assert_eq!(emulator.users(), [id]);
+}
+
+#[test]
+fn create_takes_every_form_of_no_token() {
+    let emulator = Emulator::start().unwrap();
+    for body in [
+        "",
+        "{}",
+        r#"{"createTokenWithScopes":null,"expiresInMinutes":null}"#,
+        r#"{"createTokenWithScopes":[]}"#,
+        r#"{ "expiresInMinutes": 60 }"#,
+        r#"{"customId":"ignored"}"#,
+    ] {
+        let answer = post("/identities", body).send(&emulator);
+        assert_eq!((answer.status, answer.header("Content-Length")), (201, Some("101")), "{body}");
+        assert_eq!(answer.header("x-ms-client-request-id"), None);
+    }
+    assert_eq!(emulator.users().len(), 6);
+}
+
+#[test]
+fn tokens_last_as_asked_and_their_dates_have_the_form_of_dotnet() {
+    let emulator = Emulator::start().unwrap();
+    for (version, asked, minutes) in [
+        ("2023-10-01", "", 1440),
+        ("2023-10-01", r#","expiresInMinutes":null"#, 1440),
+        ("2023-10-01", r#","expiresInMinutes":60"#, 60),
+        ("2023-10-01", r#","expiresInMinutes":1440"#, 1440),
+        // The member is newer than this version.
+        ("2022-06-01", r#","expiresInMinutes":59"#, 1440),
+    ] {
+        let before = SystemTime::now();
+        let body = format!(r#"{{"createTokenWithScopes":["voip","chat"]{asked}}}"#);
+        let answer =
+            call("POST", format!("/identities?api-version={version}"), body).send(&emulator);
+        let (id, token, text) = (answer.text("id"), answer.text("token"), answer.text("expiresOn"));
+        let json = format!(
+            r#"{{"identity":{{"id":"{id}"}},"accessToken":{{"token":"{token}","expiresOn":"{text}"}}}}"#
+        );
+        assert_eq!(answer.body, json);
+
+        let (seconds, fraction) = text.strip_suffix("+00:00").unwrap().split_at(19);
+        assert!(seconds.len() == 19 && fraction.len() <= 8 && !fraction.ends_with('0'), "{text}");
+        let expires_on: SystemTime = OffsetDateTime::parse(text, &Rfc3339).unwrap().into();
+        let life = expires_on.duration_since(before).unwrap().as_secs();
+        assert!((minutes * 60 - 1..minutes * 60 + 10).contains(&life), "{asked}: {life}");
+        assert!(emulator.is_token_valid(token));
+    }
+}
+
+#[test]
+fn issue_answers_200_and_advertises_one_version_more() {
+    let emulator = Emulator::start().unwrap();
+    let id = create(&emulator);
+    // Both forms of the path are in use, and each is signed as it is sent.
+    for path in [id.clone(), encoded(&id)] {
+        let path = format!("/identities/{path}/:issueAccessToken");
+        let scopes = r#"{"scopes":["chat","voip","chat.join","chat.join.limited","voip.join"]}"#;
+        let answer = post(&path, scopes).send(&emulator);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let (token, expires_on) = (answer.text("token"), answer.text("expiresOn"));
+        assert_eq!(answer.body, format!(r#"{{"token":"{token}","expiresOn":"{expires_on}"}}"#));
+        assert_eq!(token.split('.').count(), 3);
+        let advertised = format!("{ADVERTISED}, 2025-03-31-preview");
+        assert_eq!(answer.header("api-supported-versions"), Some(&*advertised));
+    }
+    let path = format!("/identities/{id}/:issueAccessToken?api-version=2022-10-01");
+    let answer = call("POST", path, r#"{"scopes":["voip.join"]}"#).send(&emulator);
+    assert_eq!(answer.status, 400, "join scopes are newer than this version");
+}
+
+#[test]
+fn revoke_and_delete_answer_204_without_content_headers() {
+    let emulator = Emulator::start().unwrap();
+    let create = r#"{"createTokenWithScopes":["chat"]}"#;
+    for verb in ["/:revokeAccessTokens", ""] {
+        let created = post("/identities", create).send(&emulator);
+        let (id, token) = (created.text("id"), created.text("token"));
+        assert!(emulator.is_token_valid(token));
+        let method = if verb.is_empty() { "DELETE" } else { "POST" };
+        // Some clients send a body here, and it is ignored.
+        let target = format!("/identities/{}{verb}?{VERSION}", encoded(id));
+        let answer = call(method, target, "{}").send(&emulator);
+        assert_eq!((answer.status, answer.body.as_str()), (204, ""));
+        assert_eq!(
+            names(&answer),
+            [
+                "api-supported-versions",
+                "Date",
+                "MS-CV",
+                "Request-Context",
+                "Strict-Transport-Security",
+                "X-Azure-Ref",
+                "X-Cache",
+                "X-Processing-Time",
+                "Connection",
+            ]
+        );
+        assert!(!emulator.is_token_valid(token), "{verb}");
+        assert_eq!(emulator.users().contains(&id.to_owned()), !verb.is_empty());
+    }
+}
+
+#[test]
+fn the_teams_exchange_answers_200_and_has_a_list_of_its_own() {
+    let emulator = Emulator::start().unwrap();
+    emulator.accept_teams_token("entra", APP, USER);
+    let whole =
+        format!(r#"{{"token":"entra","appId":"{}","userId":"{USER}"}}"#, APP.to_uppercase());
+    for (version, body) in [("2023-10-01", &*whole), ("2021-10-31-preview", r#"{"token":"entra"}"#)]
+    {
+        let target = format!("/teamsUser/:exchangeAccessToken?api-version={version}");
+        let answer = call("POST", target, body).send(&emulator);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let advertised = "2021-10-31-preview, 2022-06-01, 2022-10-01, 2023-08-01";
+        assert_eq!(answer.header("api-supported-versions"), Some(advertised));
+        assert!(emulator.is_token_valid(answer.text("token")));
+    }
+    assert!(emulator.users().is_empty());
+}
+
+#[test]
+fn the_preview_shows_an_identity() {
+    let emulator = Emulator::start().unwrap();
+    let preview = "api-version=2025-03-02-preview";
+    let created =
+        call("POST", format!("/identities?{preview}"), r#"{"customId":"a\"b"}"#).send(&emulator);
+    let id = created.text("id");
+    let answer = call("GET", format!("/identities/{}?{preview}", encoded(id)), "").send(&emulator);
+    assert_eq!(answer.body, format!(r#"{{"customId":"a\"b","id":"{id}"}}"#));
+    assert_eq!((answer.status, answer.header("Accept-Ranges")), (200, Some("bytes")));
+}
+
+#[test]
+fn a_token_expires_by_the_clock_of_the_emulator() {
+    let emulator = Emulator::builder().clock_behind(Duration::from_secs(600)).start().unwrap();
+    let answer = post("/identities", r#"{"createTokenWithScopes":["chat"]}"#).send(&emulator);
+    let date = httpdate::parse_http_date(answer.header("Date").unwrap()).unwrap();
+    assert!(SystemTime::now().duration_since(date).unwrap() >= Duration::from_secs(600));
+    emulator.advance_clock(Duration::from_secs(1440 * 60));
+    assert!(!emulator.is_token_valid(answer.text("token")));
+}

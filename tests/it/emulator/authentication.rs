@@ -1,0 +1,156 @@
+//! Who is let in, who is not, and what the record says about it.
+
+use std::io::ErrorKind;
+use std::time::{Duration, SystemTime};
+
+use acs_identity::emulator::Emulator;
+
+use super::{Answer, create, encoded, exchange, post};
+
+const DENIED: &str = r#"{"error":{"code":"Denied","message":"Denied by the resource provider."}}"#;
+const WRONG_HASH: &str = r#"{"error":{"code":"Denied","message":"Request 'x-ms-content-sha256' differs from generated content hash."}}"#;
+
+fn refusal(emulator: &Emulator) -> String {
+    emulator.requests().last().unwrap().refusal().unwrap_or_default().to_owned()
+}
+
+fn assert_denied(emulator: &Emulator, answer: &Answer, body: &str, reason: &str) {
+    assert_eq!((answer.status, answer.body.as_str()), (401, body), "{reason}");
+    assert_eq!(answer.header("api-supported-versions"), None, "{reason}");
+    let refusal = refusal(emulator);
+    assert!(refusal.contains(reason), "{refusal}");
+    assert!(!refusal.contains(emulator.access_key()), "{refusal}");
+}
+
+#[test]
+fn no_signed_byte_may_change() {
+    let emulator = Emulator::start().unwrap();
+    let request = post("/identities", r#"{"createTokenWithScopes":["chat"]}"#).signed(&emulator);
+    assert_eq!(exchange(&emulator, &request).unwrap().status, 201);
+    let signature = request.split("Signature=").nth(1).unwrap();
+    let (first, other) =
+        if signature.starts_with('A') { ("A", "B") } else { (&signature[..1], "A") };
+    for (from, to, body, reason) in [
+        ("POST", "PUT", DENIED, "the signature does not match"),
+        ("/identities?", "/identities/?", DENIED, "the signature does not match"),
+        ("2023-10-01", "2022-10-01", DENIED, "the signature does not match"),
+        ("Host: 127", "Host: 128", DENIED, "the signature does not match"),
+        ("[\"chat\"]", "[\"voip\"]", WRONG_HASH, "the 34 bytes of the body that arrived hash to"),
+        (
+            &format!("Signature={first}"),
+            &format!("Signature={other}"),
+            DENIED,
+            "the signature does not match",
+        ),
+        ("Signature=", "Signature=!", DENIED, "not the base64 of 32 bytes"),
+        ("HMAC-SHA256 ", "HMAC ", DENIED, "has to be \"HMAC-SHA256 SignedHeaders="),
+        ("=x-ms-date;host", "=host;x-ms-date", DENIED, "has to be \"HMAC-SHA256 SignedHeaders="),
+        ("x-ms-date: ", "x-ms-data: ", DENIED, "the signed header x-ms-date is missing"),
+        (
+            "x-ms-content-sha256: ",
+            "x-hash: ",
+            DENIED,
+            "the signed header x-ms-content-sha256 is missing",
+        ),
+        ("Authorization: ", "Other: ", DENIED, "the Authorization header is missing"),
+        (" GMT", " UTC", DENIED, "not a date like"),
+    ] {
+        let spoilt = request.replacen(from, to, 1);
+        assert_ne!(spoilt, request, "{from}");
+        let answer = exchange(&emulator, &spoilt).unwrap();
+        assert_denied(&emulator, &answer, body, reason);
+    }
+    assert_eq!(emulator.users().len(), 1);
+}
+
+#[test]
+fn a_date_is_good_for_a_quarter_of_an_hour() {
+    let emulator = Emulator::start().unwrap();
+    let minute = Duration::from_secs(60);
+    for (date, reason) in [
+        (SystemTime::now() - minute * 14, None),
+        (SystemTime::now() + minute * 14, None),
+        (
+            SystemTime::now() - minute * 16,
+            Some("seconds behind the emulator's clock; 900 are allowed"),
+        ),
+        (
+            SystemTime::now() + minute * 16,
+            Some("seconds ahead of the emulator's clock; 900 are allowed"),
+        ),
+    ] {
+        let mut call = post("/identities", "");
+        call.date = date;
+        let answer = call.send(&emulator);
+        match reason {
+            None => assert_eq!(answer.status, 201),
+            Some(reason) => assert_denied(&emulator, &answer, DENIED, reason),
+        }
+    }
+    let ahead = Emulator::builder().clock_ahead(minute * 16).start().unwrap();
+    assert_eq!(post("/identities", "").send(&ahead).status, 401);
+}
+
+#[test]
+fn older_clients_sign_the_date_header() {
+    let emulator = Emulator::start().unwrap();
+    let mut call = post("/identities", "");
+    call.date_header = "date";
+    assert_eq!(call.send(&emulator).status, 201);
+}
+
+#[test]
+fn java_signs_the_host_without_its_port() {
+    let emulator = Emulator::start().unwrap();
+    let mut call = post("/identities", "");
+    call.signed_host = Some("127.0.0.1".to_owned());
+    assert_eq!(call.send(&emulator).status, 201);
+    call.signed_host = Some("127.0.0.2".to_owned());
+    assert_eq!(call.send(&emulator).status, 401);
+}
+
+#[test]
+fn the_path_is_signed_as_it_is_sent() {
+    let emulator = Emulator::start().unwrap();
+    let id = create(&emulator);
+    let decoded = post(&format!("/identities/{id}/:revokeAccessTokens"), "").signed(&emulator);
+    let answer = exchange(&emulator, &decoded.replacen(&id, &encoded(&id), 1)).unwrap();
+    let reason = "the path was signed decoded but sent encoded; the string to sign is \"POST\\n/identities/8%3Aacs%3A";
+    assert_denied(&emulator, &answer, DENIED, reason);
+}
+
+#[test]
+fn a_bearer_token_replaces_the_signature() {
+    let emulator = Emulator::start().unwrap();
+    let request = |token: &str| {
+        format!(
+            "POST /identities?api-version=2023-10-01 HTTP/1.1\r\nHost: any\r\nAuthorization: Bearer {token}\r\nContent-Length: 0\r\n\r\n"
+        )
+    };
+    let answer = exchange(&emulator, &request("CANARY")).unwrap();
+    assert_denied(&emulator, &answer, DENIED, "the bearer token is not one that");
+    emulator.accept_bearer_token("CANARY");
+    assert_eq!(exchange(&emulator, &request("CANARY")).unwrap().status, 201);
+    assert!(!format!("{:?}", emulator.requests()).contains("CANARY"));
+}
+
+#[test]
+fn debug_never_shows_the_access_key() {
+    let builder = Emulator::builder().access_key("CANARYCANARY");
+    assert!(!format!("{builder:?}").contains("CANARY"));
+    let emulator = builder.start().unwrap();
+    assert_eq!(emulator.access_key(), "CANARYCANARY");
+    post("/identities", "").send(&emulator);
+    let signature = emulator.requests()[0].header("authorization").unwrap().to_owned();
+    let text = format!("{emulator:?} {:?}", emulator.requests());
+    assert!(!text.contains("CANARY") && !text.contains(&signature), "{text}");
+}
+
+#[test]
+fn a_bad_access_key_is_refused_and_not_repeated() {
+    for key in ["", "CANARY!", "CANAR"] {
+        let error = Emulator::builder().access_key(key).start().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert_eq!(error.to_string(), "the access key is empty or not base64");
+    }
+}

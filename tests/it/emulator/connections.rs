@@ -1,0 +1,212 @@
+//! Connections: how they are kept, shared, refused and ended.
+
+use std::io::{Read, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use acs_identity::emulator::{Emulator, Fault};
+
+use super::{PATIENCE, connect, exchange, post, read_answer};
+
+/// Waits for something that another thread is about to do.
+pub(super) fn until(condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < PATIENCE, "this takes too long");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_connection_serves_many_requests_also_sent_ahead() {
+    let emulator = Emulator::start().unwrap();
+    let request = post("/identities", "{}").signed(&emulator);
+    let mut stream = connect(&emulator);
+    for _ in 0..3 {
+        stream.get_mut().write_all(request.as_bytes()).unwrap();
+        assert_eq!(read_answer(&mut stream).unwrap().status, 201);
+    }
+    let error = request.replace("Signature=", "Signature=!");
+    let ahead = [&*request, &error, "\r\n", &request].concat();
+    stream.get_mut().write_all(ahead.as_bytes()).unwrap();
+    let statuses = [0; 3].map(|_| read_answer(&mut stream).unwrap().status);
+    assert_eq!(statuses, [201, 401, 201]);
+    assert_eq!(emulator.open_connections(), 1);
+    assert_eq!(emulator.request_count(), 6);
+}
+
+#[test]
+fn clients_are_served_at_once() {
+    let emulator = Emulator::start().unwrap();
+    let mut streams: Vec<_> = (0..32).map(|_| connect(&emulator)).collect();
+    let request = post("/identities", "").signed(&emulator);
+    thread::scope(|scope| {
+        for stream in &mut streams {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    stream.get_mut().write_all(request.as_bytes()).unwrap();
+                    assert_eq!(read_answer(stream).unwrap().status, 201);
+                }
+            });
+        }
+    });
+    assert_eq!(emulator.open_connections(), 32);
+    assert_eq!(emulator.users().len(), 640);
+    drop(streams);
+    until(|| emulator.open_connections() == 0);
+}
+
+#[test]
+fn stopping_ends_all_connections_promptly() {
+    let emulator = Emulator::start().unwrap();
+    emulator.inject(Fault::stall());
+    emulator.inject(Fault::delay(Duration::from_secs(3_600)));
+    emulator.inject(Fault::drip(Duration::from_secs(3_600)));
+    let mut streams: Vec<_> = (0..8).map(|_| connect(&emulator)).collect();
+    for (index, stream) in streams.iter_mut().take(4).enumerate() {
+        stream.get_mut().write_all(post("/identities", "").signed(&emulator).as_bytes()).unwrap();
+        until(|| emulator.request_count() == index as u64 + 1);
+    }
+    until(|| emulator.open_connections() == 8);
+    let address = emulator.endpoint().replace("http://", "");
+    let start = Instant::now();
+    drop(emulator);
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    for stream in &mut streams {
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+    assert!(std::net::TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn bodies_come_in_chunks_and_after_an_interim_answer() {
+    let emulator = Emulator::start().unwrap();
+    let body = r#"{"createTokenWithScopes":["chat"]}"#;
+    let request = post("/identities", body).signed(&emulator);
+    let (head, _) = request.split_once("Content-Length").unwrap();
+
+    let (first, second) = body.split_at(10);
+    let chunked = format!(
+        "{head}Transfer-Encoding: chunked\r\n\r\na\r\n{first}\r\n18;x=y\r\n{second}\r\n0\r\nTrailer: x\r\n\r\n"
+    );
+    assert_eq!(exchange(&emulator, &chunked).unwrap().status, 201);
+    assert_eq!(emulator.requests()[0].body(), body.as_bytes());
+
+    let mut stream = connect(&emulator);
+    let head = format!("{head}Expect: 100-continue\r\nContent-Length: {}\r\n\r\n", body.len());
+    stream.get_mut().write_all(head.as_bytes()).unwrap();
+    assert_eq!(read_answer(&mut stream).unwrap().status, 100);
+    stream.get_mut().write_all(body.as_bytes()).unwrap();
+    assert_eq!(read_answer(&mut stream).unwrap().status, 201);
+}
+
+#[test]
+fn a_post_without_any_length_has_no_body() {
+    let emulator = Emulator::start().unwrap();
+    let request = post("/identities", "").signed(&emulator).replace("Content-Length: 0\r\n", "");
+    assert_eq!(exchange(&emulator, &request).unwrap().status, 201);
+}
+
+#[test]
+fn an_old_client_gets_no_chunks_and_a_closed_connection() {
+    let emulator = Emulator::start().unwrap();
+    let request = post("/identities", "").signed(&emulator).replace("HTTP/1.1", "HTTP/1.0");
+    let request = request.replace("Signature=", "Signature=!");
+    let mut stream = connect(&emulator);
+    stream.get_mut().write_all(request.as_bytes()).unwrap();
+    let answer = read_answer(&mut stream).unwrap();
+    assert_eq!((answer.status, answer.header("Connection")), (401, Some("close")));
+    assert_eq!(answer.header("Transfer-Encoding"), None);
+    assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0);
+    let request = request.replace("Host", "Connection: Keep-Alive\r\nHost");
+    assert_eq!(exchange(&emulator, &request).unwrap().header("Connection"), Some("keep-alive"));
+}
+
+#[test]
+fn what_is_no_acceptable_http_is_refused_and_the_connection_closed() {
+    let emulator = Emulator::start().unwrap();
+    let long = "a".repeat(70_000);
+    for (request, status, reason) in [
+        ("nonsense\r\n\r\n".to_owned(), 400, "this is not well-formed HTTP/1.1"),
+        ("\u{16}\u{3}\u{1}".to_owned(), 400, "this is TLS; the emulator speaks http, not https"),
+        (
+            "POST /identities HTTP/1.1\r\n\r\n".to_owned(),
+            400,
+            "the request has no Host header, or several",
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n".to_owned(),
+            400,
+            "the request has no Host header, or several",
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n".to_owned(),
+            400,
+            "this is not well-formed HTTP/1.1",
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n".to_owned(),
+            400,
+            "this is not well-formed HTTP/1.1",
+        ),
+        (
+            format!("POST / HTTP/1.1\r\nHost: a\r\nX: {long}\r\n\r\n"),
+            431,
+            "the head is larger than 64 KiB",
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1048577\r\n\r\n".to_owned(),
+            413,
+            "the body is larger than 1 MiB",
+        ),
+        (
+            format!(
+                "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n110000\r\n{}",
+                "a".repeat(0x0011_0000)
+            ),
+            413,
+            "the body is larger than 1 MiB",
+        ),
+    ] {
+        let name = request.get(..40).unwrap_or(&request).to_owned();
+        let mut stream = connect(&emulator);
+        stream.get_mut().write_all(request.as_bytes()).unwrap();
+        let answer = read_answer(&mut stream).unwrap();
+        assert_eq!((answer.status, answer.header("Connection")), (status, Some("close")), "{name}");
+        assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0, "{name}");
+        assert_eq!(emulator.requests().last().unwrap().refusal(), Some(reason), "{name}");
+    }
+}
+
+#[test]
+fn a_head_request_gets_no_body() {
+    let emulator = Emulator::start().unwrap();
+    let mut stream = connect(&emulator);
+    let head = "HEAD /identities HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    stream.get_mut().write_all(head.as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    assert!(text.starts_with("HTTP/1.1 401 ") && text.ends_with("\r\n\r\n"), "{text}");
+}
+
+#[test]
+fn the_observer_sees_each_request_before_its_answer_and_may_panic() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let observed = Arc::clone(&seen);
+    let calls = AtomicU64::new(0);
+    let emulator = Emulator::builder()
+        .on_request(move |request| {
+            observed.lock().unwrap().push((request.method().to_owned(), request.status()));
+            assert!(calls.fetch_add(1, Ordering::SeqCst) != 1, "the second request is unlucky");
+        })
+        .start()
+        .unwrap();
+    let request = post("/identities", "").signed(&emulator);
+    assert_eq!(exchange(&emulator, &request).unwrap().status, 201);
+    assert_eq!(*seen.lock().unwrap(), [("POST".to_owned(), Some(201))]);
+    exchange(&emulator, &request).unwrap_err();
+    assert_eq!(exchange(&emulator, &request).unwrap().status, 201);
+    until(|| emulator.open_connections() == 0);
+}

@@ -1,0 +1,201 @@
+//! Every row of the service's error table.
+
+use acs_identity::emulator::{Emulator, Operation};
+
+use super::{Answer, VERSION, call, create, encoded, post};
+
+const APP: &str = "1d4b6f2a-0a5c-4b1c-9d5e-000000000001";
+const OTHER: &str = "1d4b6f2a-0a5c-4b1c-9d5e-000000000002";
+const USER: &str = "1d4b6f2a-0a5c-4b1c-9d5e-000000000003";
+const NOT_OWNED: &str = r#"{"error":{"code":"IdentityNotOwned","message":"Provided identity doesn't belong to the resource."}}"#;
+
+fn validation(message: &str, target: &str) -> String {
+    format!(r#"{{"error":{{"code":"ValidationError","message":"{message}","target":"{target}"}}}}"#)
+}
+
+/// Errors are chunked and name no charset; whether they advertise versions tells which layer answered.
+fn assert_error(answer: &Answer, status: u16, body: &str, advertises: bool) {
+    assert_eq!(answer.body, body);
+    assert_eq!(answer.status, status, "{body}");
+    assert_eq!(answer.header("Content-Type"), Some("application/json"), "{body}");
+    assert_eq!(answer.header("Transfer-Encoding"), Some("chunked"), "{body}");
+    assert_eq!(answer.header("Content-Length"), None, "{body}");
+    assert_eq!(answer.header("api-supported-versions").is_some(), advertises, "{body}");
+    assert_eq!(answer.header("WWW-Authenticate"), None, "{body}");
+}
+
+#[test]
+fn create_and_issue_judge_lifetime_and_scopes() {
+    let emulator = Emulator::start().unwrap();
+    let issue = format!("/identities/{}/:issueAccessToken", encoded(&create(&emulator)));
+    let lifetime = |minutes| {
+        let message = format!(
+            "ExpiresInMinutes value {minutes} is invalid. Value must be within the [60, 1440] interval."
+        );
+        validation(&message, "ExpiresInMinutes")
+    };
+    let absent = validation("Scopes: The Scopes field is required.", "Scopes");
+    let empty = validation("Invalid scopes - Scopes field is required.", "scopes");
+    let unknown = validation("Invalid scopes - Scope void is not supported.", "scopes");
+    for (path, body, expected, advertises) in [
+        (
+            "/identities",
+            r#"{"createTokenWithScopes":["chat"],"expiresInMinutes":59}"#,
+            lifetime(59),
+            true,
+        ),
+        (
+            "/identities",
+            r#"{"createTokenWithScopes":["chat"],"expiresInMinutes":1441}"#,
+            lifetime(1441),
+            true,
+        ),
+        ("/identities", r#"{"createTokenWithScopes":["void"]}"#, unknown.clone(), true),
+        (&issue, r#"{"scopes":["chat"],"expiresInMinutes":59}"#, lifetime(59), true),
+        (&issue, r#"{"scopes":["chat"],"expiresInMinutes":1441}"#, lifetime(1441), true),
+        (&issue, r#"{"scopes":["chat"],"expiresInMinutes":-1}"#, lifetime(-1), true),
+        (&issue, r#"{"scopes":null}"#, absent.clone(), false),
+        (&issue, "{}", absent.clone(), false),
+        (&issue, "", absent, false),
+        (&issue, r#"{"scopes":[]}"#, empty, true),
+        (&issue, r#"{"scopes":["chat","void"]}"#, unknown, true),
+    ] {
+        assert_error(&post(path, body).send(&emulator), 400, &expected, advertises);
+    }
+    assert_eq!(emulator.users().len(), 1, "a refused create makes no identity");
+}
+
+#[test]
+fn a_body_of_another_shape_is_a_validation_error() {
+    let emulator = Emulator::start().unwrap();
+    for body in [
+        "[",
+        "[]",
+        "1",
+        "\u{feff}{}",
+        r#"{"createTokenWithScopes":"chat"}"#,
+        r#"{"createTokenWithScopes":[1]}"#,
+        r#"{"expiresInMinutes":"60"}"#,
+        r#"{"expiresInMinutes":60.5}"#,
+        r#"{"expiresInMinutes":4294967356}"#,
+    ] {
+        let answer = post("/identities", body).send(&emulator);
+        assert_eq!((answer.status, answer.text("code")), (400, "ValidationError"), "{body}");
+    }
+    let mut form = post("/identities", "a=b");
+    form.headers = "Content-Type: application/x-www-form-urlencoded\r\n".to_owned();
+    assert_eq!(form.send(&emulator).status, 415);
+}
+
+#[test]
+fn an_identity_of_another_resource_is_not_owned() {
+    let emulator = Emulator::start().unwrap();
+    let deleted = create(&emulator);
+    let delete = call("DELETE", format!("/identities/{}?{VERSION}", encoded(&deleted)), "");
+    assert_eq!(delete.send(&emulator).status, 204);
+
+    let foreign = create(&Emulator::start().unwrap());
+    for id in [foreign.as_str(), &deleted, "no id at all"] {
+        let path = format!("/identities/{}", encoded(id).replace(' ', "%20"));
+        for call in [
+            call("DELETE", format!("{path}?{VERSION}"), ""),
+            post(&format!("{path}/:revokeAccessTokens"), ""),
+            post(&format!("{path}/:issueAccessToken"), r#"{"scopes":["chat"]}"#),
+        ] {
+            assert_error(&call.send(&emulator), 401, NOT_OWNED, true);
+        }
+    }
+}
+
+#[test]
+fn the_teams_exchange_checks_in_the_order_of_the_service() {
+    let emulator = Emulator::start().unwrap();
+    emulator.accept_teams_token("entra", APP, USER);
+    let no_token = r#"{"error":{"code":"ValidationError","message":"The body is either missing or doesn't contain any token."}}"#;
+    let bad_token = r#"{"error":{"code":"InvalidAccessToken","message":"Provided access token is not valid."}}"#;
+    let required = |name: &str| validation(&format!("{name}: The {name} field is required."), name);
+    let app_format = validation("Provided AppId has invalid format.", "appId");
+    let user_format = validation("Provided UserId has invalid format.", "userId");
+    let app_match = validation("AAD application is not the expected one.", "appId");
+    let user_match = validation("Provided AAD token issued for unexpected user.", "userId");
+    let body = |token: &str, app: &str, user: &str| {
+        format!(r#"{{"token":{token},"appId":{app},"userId":{user}}}"#)
+    };
+    let quoted = |text: &str| format!("\"{text}\"");
+    let (entra, app, other, user) = (quoted("entra"), quoted(APP), quoted(OTHER), quoted(USER));
+    for (body, status, expected, advertises) in [
+        (String::new(), 400, no_token.to_owned(), false),
+        (body("null", &app, &user), 400, no_token.to_owned(), false),
+        (body("\"\"", &app, "\"\""), 401, bad_token.to_owned(), false),
+        (body("\"unknown\"", "null", "null"), 401, bad_token.to_owned(), false),
+        (body(&entra, "\"\"", &user), 400, required("AppId"), false),
+        (body(&entra, "null", "null"), 400, required("AppId"), false),
+        (body(&entra, &app, "\"\""), 400, required("UserId"), false),
+        (body(&entra, "\"invalid\"", &user), 400, app_format, true),
+        (body(&entra, &other, "\"invalid\""), 400, user_format, true),
+        (body(&entra, &other, &other), 400, app_match, true),
+        (body(&entra, &app, &other), 400, user_match, true),
+    ] {
+        let answer = post("/teamsUser/:exchangeAccessToken", &body).send(&emulator);
+        assert_error(&answer, status, &expected, advertises);
+    }
+    emulator.advance_clock(std::time::Duration::from_secs(3_600));
+    let mut late = post("/teamsUser/:exchangeAccessToken", &body(&entra, &app, &user));
+    late.date += std::time::Duration::from_secs(3_600);
+    assert_error(&late.send(&emulator), 401, bad_token, false);
+}
+
+#[test]
+fn an_api_version_is_required_and_has_to_be_known() {
+    let emulator = Emulator::start().unwrap();
+    let unsupported = |path: &str, version: &str| {
+        format!(
+            r#"{{"error":{{"code":"UnsupportedApiVersion","message":"The HTTP resource that matches the request URI 'https://127.0.0.1{path}' does not support the API version '{version}'.","innerError":null}}}}"#
+        )
+    };
+    for (method, path, version) in [
+        ("POST", "/identities", "2020-07-20-preview2"),
+        ("POST", "/identities", "2099-01-01"),
+        ("POST", "/teamsUser/:exchangeAccessToken", "2021-03-07"),
+        ("GET", "/identities/8:acs:a", "2023-10-01"),
+    ] {
+        let answer = call(method, format!("{path}?api-version={version}"), "").send(&emulator);
+        assert_error(&answer, 400, &unsupported(path, version), false);
+    }
+    let unspecified = r#"{"error":{"code":"ApiVersionUnspecified","message":"An API version is required, but was not specified.","innerError":null}}"#;
+    assert_error(&call("POST", "/identities", "").send(&emulator), 400, unspecified, false);
+}
+
+#[test]
+fn unknown_paths_and_methods_have_no_body() {
+    let emulator = Emulator::start().unwrap();
+    let answer = post("/nowhere", "").send(&emulator);
+    assert_eq!((answer.status, answer.body.as_str()), (404, ""));
+    let answer = call("PUT", format!("/identities?{VERSION}"), "").send(&emulator);
+    assert_eq!((answer.status, answer.header("Allow")), (405, Some("POST")));
+    let refusals: Vec<_> =
+        emulator.requests().iter().map(|seen| seen.refusal().map(str::to_owned)).collect();
+    assert_eq!(refusals[0].as_deref(), Some("no operation has this path"));
+    assert_eq!(refusals[1].as_deref(), Some("the path takes another method"));
+}
+
+#[test]
+fn throttling_answers_429_without_a_delay_when_asked_to() {
+    let emulator = Emulator::builder().throttling(true).start().unwrap();
+    emulator.accept_bearer_token("bearer");
+    let mut stream = super::connect(&emulator);
+    let request = format!(
+        "DELETE /identities/a?{VERSION} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer bearer\r\n\r\n"
+    );
+    let mut ask = || {
+        std::io::Write::write_all(stream.get_mut(), request.as_bytes()).unwrap();
+        super::read_answer(&mut stream).unwrap()
+    };
+    assert!((0..500).all(|_| ask().status == 401));
+    let answer = ask();
+    assert_eq!((answer.status, answer.header("Retry-After")), (429, None));
+    assert_eq!(answer.text("code"), "TooManyRequests");
+    emulator.advance_clock(std::time::Duration::from_secs(30));
+    assert_eq!(ask().status, 401);
+    assert_eq!(emulator.requests()[0].operation(), Some(Operation::Delete));
+}

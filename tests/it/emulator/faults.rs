@@ -1,0 +1,152 @@
+//! Each fault, as a client sees it.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::time::{Duration, Instant};
+
+use acs_identity::emulator::{Emulator, Fault, Operation};
+
+use super::{Answer, connect, create, encoded, exchange, post};
+
+fn try_create(emulator: &Emulator) -> io::Result<Answer> {
+    exchange(emulator, &post("/identities", "").signed(emulator))
+}
+
+#[test]
+fn respond_answers_in_place_of_the_service() {
+    let emulator = Emulator::start().unwrap();
+    let fault = Fault::respond(503).header("Retry-After", "7").header("Content-Type", "text/html");
+    emulator.inject(fault.body("<h1>busy</h1>").times(2));
+    for _ in 0..2 {
+        let answer = try_create(&emulator).unwrap();
+        assert_eq!((answer.status, answer.body.as_str()), (503, "<h1>busy</h1>"));
+        assert_eq!(answer.header("retry-after"), Some("7"));
+        assert_eq!(answer.header("content-type"), Some("text/html"));
+        assert!(answer.header("MS-CV").is_some() && answer.header("Date").is_some());
+        assert!(emulator.users().is_empty());
+    }
+    assert_eq!(try_create(&emulator).unwrap().status, 201);
+    assert_eq!(emulator.requests()[0].status(), Some(503));
+}
+
+#[test]
+fn respond_may_follow_the_processing_and_replace_the_date() {
+    let emulator = Emulator::start().unwrap();
+    emulator.inject(Fault::respond(500).header("date", "yesterday").after_processing());
+    let answer = try_create(&emulator).unwrap();
+    assert_eq!((answer.status, answer.header("Date")), (500, Some("yesterday")));
+    assert_eq!(emulator.users().len(), 1);
+    emulator.inject(Fault::respond(204));
+    assert_eq!(try_create(&emulator).unwrap().header("Content-Length"), None);
+}
+
+#[test]
+fn drop_closes_without_an_answer() {
+    let emulator = Emulator::start().unwrap();
+    emulator.inject(Fault::drop_before_processing());
+    emulator.inject(Fault::drop_after_processing());
+    for users in [0, 1] {
+        let error = try_create(&emulator).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+        assert_eq!(emulator.users().len(), users);
+        assert_eq!(emulator.requests().last().unwrap().status(), None);
+    }
+}
+
+#[test]
+fn a_fault_waits_for_its_operation() {
+    let emulator = Emulator::start().unwrap();
+    emulator.inject(Fault::respond(500).on(Operation::Revoke));
+    let path = format!("/identities/{}/:revokeAccessTokens", encoded(&create(&emulator)));
+    assert_eq!(post(&path, "").send(&emulator).status, 500);
+    assert_eq!(post(&path, "").send(&emulator).status, 204);
+}
+
+#[test]
+fn delay_holds_the_answer_back() {
+    let emulator = Emulator::start().unwrap();
+    emulator.inject(Fault::delay(Duration::from_millis(50)));
+    let start = Instant::now();
+    assert_eq!(try_create(&emulator).unwrap().status, 201);
+    assert!(start.elapsed() >= Duration::from_millis(50));
+}
+
+#[test]
+fn truncate_promises_more_than_it_sends() {
+    let emulator = Emulator::start().unwrap();
+    emulator.inject(Fault::truncate_body());
+    let mut stream = connect(&emulator);
+    let request = post("/identities", "").signed(&emulator);
+    stream.get_mut().write_all(request.as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("Content-Length: 101"), "{head}");
+    assert_eq!(body.len(), 50);
+    assert_eq!(emulator.users().len(), 1);
+
+    // A 204 has no body to break off, an error breaks off in its chunk.
+    let path = format!("/identities/{}/:revokeAccessTokens", encoded(&emulator.users()[0]));
+    emulator.inject(Fault::truncate_body().times(2));
+    for body in ["", "not signed"] {
+        let request = post(&path, "").signed(&emulator) + body;
+        let request =
+            if body.is_empty() { request } else { request.replace("Signature=", "Signature=!") };
+        assert_eq!(exchange(&emulator, &request).unwrap_err().kind(), ErrorKind::UnexpectedEof);
+    }
+}
+
+#[test]
+fn stall_hangs_until_the_client_leaves() {
+    let emulator = Emulator::start().unwrap();
+    emulator.inject(Fault::stall());
+    emulator.inject(Fault::stall_body());
+    let request = post("/identities", "").signed(&emulator);
+
+    let mut silent = connect(&emulator);
+    silent.get_mut().write_all(request.as_bytes()).unwrap();
+    silent.get_ref().set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let error = silent.read(&mut [0; 1]).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
+    assert!(emulator.users().is_empty());
+
+    let mut half = connect(&emulator);
+    half.get_mut().write_all(request.as_bytes()).unwrap();
+    half.get_ref().set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let error = super::read_answer(&mut half).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
+    assert_eq!(emulator.users().len(), 1);
+
+    drop((silent, half));
+    super::connections::until(|| emulator.open_connections() == 0);
+}
+
+#[test]
+fn drip_sends_byte_by_byte() {
+    let emulator = Emulator::start().unwrap();
+    emulator.inject(Fault::drip(Duration::from_millis(2)));
+    let mut stream = connect(&emulator);
+    let request = post("/identities", "").signed(&emulator);
+    let start = Instant::now();
+    stream.get_mut().write_all(request.as_bytes()).unwrap();
+    let mut line = [0; 22];
+    stream.read_exact(&mut line).unwrap();
+    assert_eq!(&line, b"HTTP/1.1 201 Created\r\n");
+    assert!(start.elapsed() >= Duration::from_millis(22 * 2));
+    assert_eq!(emulator.users().len(), 1);
+}
+
+#[test]
+fn a_tenth_of_many_calls_can_fail_in_mixed_ways() {
+    let emulator = Emulator::start().unwrap();
+    for status in [500, 502, 503, 429] {
+        emulator.inject(Fault::respond(status).every(50));
+    }
+    emulator.inject(Fault::drop_after_processing().every(50));
+    let outcomes: Vec<Option<u16>> =
+        (0..1_000).map(|_| try_create(&emulator).ok().map(|answer| answer.status)).collect();
+    let count = |wanted: Option<u16>| outcomes.iter().filter(|seen| **seen == wanted).count();
+    for failure in [Some(500), Some(502), Some(503), Some(429), None] {
+        assert!((18..=20).contains(&count(failure)), "{failure:?}: {}", count(failure));
+    }
+    assert_eq!(emulator.users().len(), count(Some(201)) + count(None));
+}
