@@ -99,6 +99,7 @@ fn parse_authorization(value: &str) -> Option<(&'static str, &str)> {
     let parameters = value.strip_prefix("HMAC-SHA256 ")?;
     let (headers, signature) =
         parameters.trim().strip_prefix("SignedHeaders=")?.split_once("&Signature=")?;
+    // Ours: no other list, no other order; these two are all that clients were seen to send.
     let date_header = match headers {
         "x-ms-date;host;x-ms-content-sha256" => "x-ms-date",
         "date;host;x-ms-content-sha256" => "date",
@@ -242,6 +243,7 @@ fn hmac_sha256(key: &[u8], message: &str) -> [u8; 32] {
 }
 
 // Ours: the service does not state its reasons; only the two messages are known, and all but the content hash get this one.
+// Whether such an answer advertises versions is not known either; here the gateway does not.
 fn denied(explanation: impl Into<String>) -> Result<(), Denial> {
     Err(Denial { message: DENIED, explanation: explanation.into() })
 }

@@ -82,6 +82,7 @@ impl Request {
         let Some(segments) = segments else { return Route::Unknown };
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
 
+        // Ours: the case of the path matters, and so does a slash at its end; nothing public shows either.
         match segments.as_slice() {
             ["identities"] => self.only(&Method::POST, "POST", Operation::Create, ""),
             ["identities", id] if !id.is_empty() => match self.method {

@@ -45,7 +45,7 @@ impl ApiVersion {
             Operation::Create | Operation::Delete | Operation::Issue | Operation::Revoke => true,
         });
         version.ok_or_else(|| {
-            // The real message shows an internal address here.
+            // Ours: the real message shows an internal address here, and its headers are not known.
             let uri = format!("https://127.0.0.1{}", request.path());
             let message = format!(
                 "The HTTP resource that matches the request URI '{uri}' does not support the API version '{text}'."

@@ -30,7 +30,11 @@ fn no_signed_byte_may_change() {
     let signature = request.split("Signature=").nth(1).unwrap();
     let (first, other) =
         if signature.starts_with('A') { ("A", "B") } else { (&signature[..1], "A") };
+    let date = request.split("x-ms-date: ").nth(1).unwrap().get(..29).unwrap();
+    let other_day = if date.starts_with("Sun") { "Mon" } else { "Sun" };
     for (from, to, body, reason) in [
+        (date, &*date.replacen(&date[..3], other_day, 1), DENIED, "not a date like"),
+        (date, "Wednesday, 13-Apr-22 18:09:12 GMT", DENIED, "not a date like"),
         ("POST", "PUT", DENIED, "the signature does not match"),
         ("/identities?", "/identities/?", DENIED, "the signature does not match"),
         ("2023-10-01", "2022-10-01", DENIED, "the signature does not match"),
@@ -132,6 +136,12 @@ fn a_bearer_token_replaces_the_signature() {
     emulator.accept_bearer_token("CANARY");
     assert_eq!(exchange(&emulator, &request("CANARY")).unwrap().status, 201);
     assert!(!format!("{:?}", emulator.requests()).contains("CANARY"));
+}
+
+#[test]
+fn an_emulator_can_be_shared_by_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Emulator>();
 }
 
 #[test]

@@ -4,12 +4,14 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-/// Cargo builds examples before it runs tests, beside the directory of the tests.
+/// Plain `cargo test` builds examples before it runs tests, beside the directory of the tests.
 fn program() -> Command {
     let mut path: PathBuf = std::env::current_exe().unwrap();
     path.pop();
     path.pop();
-    Command::new(path.join("examples").join(format!("emulator{}", std::env::consts::EXE_SUFFIX)))
+    let path = path.join("examples").join(format!("emulator{}", std::env::consts::EXE_SUFFIX));
+    assert!(path.exists(), "cargo build --example emulator has to come first");
+    Command::new(path)
 }
 
 struct Running(Child);
