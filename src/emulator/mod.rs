@@ -27,11 +27,6 @@
 //! - Teams extension and Entra calls are not emulated, nor is the shape of the previews of 2020.
 //! - Everything is kept in memory and ends with the [`Emulator`].
 
-#![cfg_attr(
-    test,
-    allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")
-)]
-
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

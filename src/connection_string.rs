@@ -1,0 +1,106 @@
+//! `endpoint=…;accesskey=…`, as the portal hands it out and as people paste it.
+
+use std::str::FromStr;
+
+use crate::credential::AccessKey;
+use crate::endpoint::Endpoint;
+use crate::error::Error;
+
+/// The connection string of an ACS resource: its endpoint and an access key.
+///
+/// The parts may come in any order and case, with white space, line breaks or quotes around the string or any part of it, and with a
+/// `;` at its end. Parts with other names are ignored. What is missing, doubled, empty or malformed is refused here, not at the first request.
+///
+/// ```
+/// use acs_identity::ConnectionString;
+///
+/// let settings: ConnectionString =
+///     "AccessKey=c2VjcmV0; Endpoint=https://contoso.communication.azure.com/;".parse()?;
+/// assert_eq!(settings.endpoint().host(), "contoso.communication.azure.com");
+/// # Ok::<(), acs_identity::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ConnectionString {
+    endpoint: Endpoint,
+    access_key: AccessKey,
+}
+
+impl ConnectionString {
+    /// The `endpoint` part.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// The `accesskey` part.
+    #[must_use]
+    pub fn access_key(&self) -> &AccessKey {
+        &self.access_key
+    }
+
+    /// Both parts, as [`CommunicationIdentityClient::builder`](crate::CommunicationIdentityClient::builder) takes them.
+    #[must_use]
+    pub fn into_parts(self) -> (Endpoint, AccessKey) {
+        (self.endpoint, self.access_key)
+    }
+}
+
+impl FromStr for ConnectionString {
+    type Err = Error;
+
+    /// Reads `endpoint=https://<resource>.communication.azure.com/;accesskey=<base64>`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), naming the part at fault and what was expected, never a value.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let text = strip(text);
+        if text.is_empty() {
+            return Err(refused("connection string is empty"));
+        }
+        let mut endpoint = None;
+        let mut access_key = None;
+        for (index, part) in text.split(';').enumerate() {
+            let part = strip(part);
+            if part.is_empty() {
+                continue;
+            }
+            let Some((name, value)) = part.split_once('=') else {
+                return Err(refused(&format!(
+                    "part {} of the connection string has no =",
+                    index + 1
+                )));
+            };
+            let (field, seen) = match strip(name).to_ascii_lowercase().as_str() {
+                "" => {
+                    return Err(refused(&format!(
+                        "part {} of the connection string has no name before its =",
+                        index + 1
+                    )));
+                }
+                "endpoint" => ("endpoint", &mut endpoint),
+                "accesskey" => ("accesskey", &mut access_key),
+                _ => continue,
+            };
+            if seen.replace(strip(value)).is_some() {
+                return Err(refused(&format!("connection string has {field}= twice")));
+            }
+        }
+        let endpoint =
+            endpoint.ok_or_else(|| refused("connection string has no endpoint= part"))?;
+        let access_key =
+            access_key.ok_or_else(|| refused("connection string has no accesskey= part"))?;
+        Ok(Self { endpoint: endpoint.parse()?, access_key: access_key.parse()? })
+    }
+}
+
+fn refused(why: &str) -> Error {
+    Error::invalid_input(format!(
+        "{why}: expected endpoint=https://<resource>.communication.azure.com/;accesskey=<base64>"
+    ))
+}
+
+/// Removes white space, a byte order mark and quotes from both ends: shells, `.env` files and editors leave them.
+fn strip(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '\u{feff}'))
+}

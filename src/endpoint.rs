@@ -1,0 +1,222 @@
+//! The address of an ACS resource, parsed once.
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use crate::error::Error;
+
+/// The address of an ACS resource, such as `https://contoso.communication.azure.com`.
+///
+/// Kept in the one form that is both signed and sent: scheme and host in lower case, the scheme's default port dropped,
+/// any other port kept, IPv6 in brackets, no slash at the end. Plain `http` is accepted for loopback hosts only (`localhost`,
+/// `127.0.0.0/8`, `[::1]`), since every request carries what a listener could replay.
+///
+/// ```
+/// use acs_identity::Endpoint;
+///
+/// let endpoint: Endpoint = "HTTPS://Contoso.communication.azure.com:443/".parse()?;
+/// assert_eq!(endpoint.to_string(), "https://contoso.communication.azure.com");
+/// assert_eq!(endpoint.host(), "contoso.communication.azure.com");
+/// assert!("http://contoso.communication.azure.com".parse::<Endpoint>().is_err());
+/// # Ok::<(), acs_identity::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    https: bool,
+    loopback: bool,
+    host: String,
+}
+
+impl Endpoint {
+    /// The host as it is signed and sent: with the port unless it is the scheme's default.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(crate) fn is_https(&self) -> bool {
+        self.https
+    }
+
+    pub(crate) fn is_loopback(&self) -> bool {
+        self.loopback
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = Error;
+
+    /// Reads an absolute URL without user, path, query or fragment; white space around it is ignored.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), saying which part is wrong. The value is not repeated: people paste keys into the wrong field.
+    fn from_str(url: &str) -> Result<Self, Error> {
+        let url = url.trim();
+        if url.is_empty() {
+            return Err(refused("is empty"));
+        }
+        let Some((scheme, rest)) = url.split_once("://") else {
+            return Err(refused("has no scheme"));
+        };
+        let https = match scheme.to_ascii_lowercase().as_str() {
+            "https" => true,
+            "http" => false,
+            _ => return Err(refused("has a scheme other than https")),
+        };
+        if rest.contains(['?', '#']) {
+            return Err(refused("has a query or a fragment"));
+        }
+        let authority = match rest.split_once('/') {
+            None => rest,
+            Some((authority, "")) => authority,
+            Some(_) => return Err(refused("has a path")),
+        };
+        if authority.contains('@') {
+            return Err(refused("has a user name or password"));
+        }
+        let (host, port) = split_port(authority)?;
+        let (host, loopback) = parse_host(host)?;
+        if !https && !loopback {
+            return Err(Error::invalid_input(
+                "endpoint is plain http: use https (http is for loopback hosts only)",
+            ));
+        }
+        let default_port = if https { 443 } else { 80 };
+        let host = match port {
+            Some(port) if port != default_port => format!("{host}:{port}"),
+            _ => host,
+        };
+        Ok(Self { https, loopback, host })
+    }
+}
+
+/// The URL without a slash at its end.
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.https { "https" } else { "http" };
+        write!(f, "{scheme}://{}", self.host)
+    }
+}
+
+fn refused(why: &str) -> Error {
+    Error::invalid_input(format!(
+        "endpoint {why}: expected https://<resource>.communication.azure.com"
+    ))
+}
+
+fn split_port(authority: &str) -> Result<(&str, Option<u16>), Error> {
+    let after_brackets = authority.rfind(']').map_or(0, |end| end + 1);
+    let tail = authority.get(after_brackets..).unwrap_or_default();
+    let Some(colon) = tail.find(':').map(|at| at + after_brackets) else {
+        return Ok((authority, None));
+    };
+    let (host, port) = authority.split_at(colon);
+    let digits = port.trim_start_matches(':');
+    let valid = digits.bytes().all(|byte| byte.is_ascii_digit());
+    match digits.parse::<u16>() {
+        Ok(number) if valid && number > 0 && port.len() == digits.len() + 1 => {
+            Ok((host, Some(number)))
+        }
+        _ => Err(refused("has an invalid port")),
+    }
+}
+
+/// The host in its canonical form, and whether it is a loopback host.
+fn parse_host(host: &str) -> Result<(String, bool), Error> {
+    if let Some(literal) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        let address: Ipv6Addr =
+            literal.parse().map_err(|_| refused("has an invalid IPv6 address"))?;
+        return Ok((format!("[{address}]"), address.is_loopback()));
+    }
+    let label_is_valid = |label: &str| {
+        !label.is_empty()
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    if !host.split('.').all(label_is_valid) {
+        return Err(refused("has an invalid host name"));
+    }
+    let host = host.to_ascii_lowercase();
+    let loopback =
+        host == "localhost" || host.parse().is_ok_and(|address: Ipv4Addr| address.is_loopback());
+    Ok((host, loopback))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn accepted_endpoints_have_one_form() {
+        for (url, canonical) in [
+            ("https://contoso.communication.azure.com", "https://contoso.communication.azure.com"),
+            (" https://Contoso.Example.com/\r\n", "https://contoso.example.com"),
+            ("HTTPS://A:443/", "https://a"),
+            ("https://a:80", "https://a:80"),
+            ("https://a:8443/", "https://a:8443"),
+            ("http://localhost:80", "http://localhost"),
+            ("http://LocalHost:8080", "http://localhost:8080"),
+            ("http://127.8.9.10:443", "http://127.8.9.10:443"),
+            ("http://[0:0:0:0:0:0:0:1]:8080/", "http://[::1]:8080"),
+            ("https://[2001:DB8::1]", "https://[2001:db8::1]"),
+        ] {
+            let endpoint: Endpoint = url.parse().unwrap_or_else(|error| panic!("{url}: {error}"));
+            assert_eq!(endpoint.to_string(), canonical, "{url}");
+        }
+    }
+
+    #[test]
+    fn refused_endpoints_say_why() {
+        for (url, why) in [
+            ("", "is empty"),
+            ("contoso.communication.azure.com", "has no scheme"),
+            ("sb://contoso.communication.azure.com", "has a scheme other than https"),
+            ("https://a/path", "has a path"),
+            ("https://a//", "has a path"),
+            ("https://a/?q=1", "has a query or a fragment"),
+            ("https://a#f", "has a query or a fragment"),
+            ("https://user:secret@a", "has a user name or password"),
+            ("https://", "has an invalid host name"),
+            ("https://a b", "has an invalid host name"),
+            ("https://a..b", "has an invalid host name"),
+            ("https://contoso.communication.azure.com\"", "has an invalid host name"),
+            ("https://bücher.example", "has an invalid host name"),
+            ("https://a:", "has an invalid port"),
+            ("https://a:0", "has an invalid port"),
+            ("https://a:+1", "has an invalid port"),
+            ("https://a:65536", "has an invalid port"),
+            ("https://a::1", "has an invalid port"),
+            ("https://[::g]", "has an invalid IPv6 address"),
+            ("https://[::1", "has an invalid port"),
+        ] {
+            let error = url.parse::<Endpoint>().unwrap_err().to_string();
+            let expected =
+                format!("endpoint {why}: expected https://<resource>.communication.azure.com");
+            assert_eq!(error, expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn plain_http_is_for_loopback_only() {
+        for url in ["http://contoso.communication.azure.com", "http://10.0.0.1", "http://128.0.0.1"]
+        {
+            let error = url.parse::<Endpoint>().unwrap_err().to_string();
+            assert_eq!(
+                error,
+                "endpoint is plain http: use https (http is for loopback hosts only)"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn reading_is_idempotent_and_never_panics(url in "\\PC*|https?://[\\[\\]a-z0-9:./@?#%]{0,30}") {
+            if let Ok(endpoint) = url.parse::<Endpoint>() {
+                prop_assert_eq!(endpoint.to_string().parse::<Endpoint>().unwrap(), endpoint);
+            }
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! The only file that does IO: the ureq agent, what always holds on it, and its errors sorted.
+
+use std::io::{self, Read};
+use std::time::{Duration, Instant};
+
+use ureq::http::{HeaderValue, Request};
+use ureq::{Agent, SendBody, Timeout};
+
+use crate::endpoint::Endpoint;
+use crate::error::{Error, ErrorKind};
+use crate::response::{Body, Flaw, Reply};
+
+const MAX_BODY_BYTES: usize = 1024 * 1024;
+
+/// More threads than share one client; idle connections cost nothing but a socket.
+const MAX_IDLE_CONNECTIONS: usize = 64;
+
+/// A new TLS connection costs more than a probe of a kept one.
+const MAX_IDLE_AGE: Duration = Duration::from_secs(60);
+
+/// Requests and answers fit several times; larger buffers are paid for at every new connection.
+const BUFFER_BYTES: usize = 32 * 1024;
+
+pub(crate) struct Transport {
+    agent: Agent,
+    /// The limits that the agent itself was configured with, if it is ours.
+    configured: Option<Limits>,
+}
+
+/// How long one attempt may take, by phase.
+///
+/// ureq's own limit over all phases would resolve every name on a helper thread, so the whole is shared out
+/// instead: the parts add up to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    connect: Duration,
+    head: Duration,
+    body: Duration,
+}
+
+impl Limits {
+    /// At most a third of an attempt is for connecting (TLS included), a tenth of the rest for the answer's body.
+    pub(crate) fn new(connect: Duration, attempt: Duration) -> Self {
+        let connect = connect.min(attempt / 3);
+        let answer = attempt.saturating_sub(connect);
+        let body = answer / 10;
+        Self { connect, head: answer.saturating_sub(body), body }
+    }
+}
+
+/// An attempt that got no answer.
+pub(crate) struct Failure {
+    /// Whether the service may have processed the request.
+    pub(crate) maybe_processed: bool,
+    error: ureq::Error,
+}
+
+impl Transport {
+    /// An agent of our own.
+    pub(crate) fn new(
+        endpoint: &Endpoint,
+        user_agent: &str,
+        limits: Limits,
+    ) -> Result<Self, Error> {
+        if endpoint.is_https() && !cfg!(any(feature = "rustls", feature = "native-tls")) {
+            return Err(Error::invalid_input(
+                "https needs a TLS feature: build acs-identity with `rustls` or `native-tls`, or bring an agent",
+            ));
+        }
+        let config = Agent::config_builder()
+            // Seen by proxies; the service sees the header of the request.
+            .user_agent(user_agent)
+            .input_buffer_size(BUFFER_BYTES)
+            .output_buffer_size(BUFFER_BYTES)
+            .max_idle_connections(MAX_IDLE_CONNECTIONS)
+            .max_idle_connections_per_host(MAX_IDLE_CONNECTIONS)
+            .max_idle_age(MAX_IDLE_AGE);
+        let config = with_tls(with_invariants!(config, limits));
+        let config = if endpoint.is_loopback() {
+            // No proxy can reach this machine's loopback, and plain http must not leave it.
+            config.proxy(None)
+        } else {
+            config
+        };
+        Ok(Self { agent: config.build().new_agent(), configured: Some(limits) })
+    }
+
+    /// The caller's agent, with its TLS roots, proxy, resolver; what must hold is set on every request.
+    pub(crate) fn with_agent(agent: Agent) -> Self {
+        Self { agent, configured: None }
+    }
+
+    /// Sends one request and reads its answer, whatever its status.
+    pub(crate) fn send(
+        &self,
+        request: Request<()>,
+        body: &[u8],
+        limits: Limits,
+    ) -> Result<Reply, Failure> {
+        let mut body = Marked { rest: body, has_body: !body.is_empty(), begun: false };
+        let (mut parts, ()) = request.into_parts();
+        parts.headers.insert("content-length", HeaderValue::from(body.rest.len()));
+        let request = Request::from_parts(parts, SendBody::from_reader(&mut body));
+        let request = if self.configured == Some(limits) {
+            request
+        } else {
+            with_invariants!(self.agent.configure_request(request), limits).build()
+        };
+        let response = self
+            .agent
+            .run(request)
+            .map_err(|error| Failure { maybe_processed: body.maybe_processed(&error), error })?;
+        let (parts, body) = response.into_parts();
+        let body = read(body, limits.body);
+        Ok(Reply { status: parts.status, headers: parts.headers, body })
+    }
+}
+
+impl Failure {
+    pub(crate) fn into_error(self) -> Error {
+        let (kind, problem) = match (&self.error, self.maybe_processed) {
+            (ureq::Error::TlsRequired, _) => (
+                ErrorKind::Connection,
+                "https needs a TLS feature: build acs-identity with `rustls` or `native-tls`",
+            ),
+            (ureq::Error::Timeout(_), false) => (
+                ErrorKind::Connection,
+                "connecting took too long and nothing was sent: check the endpoint, the network and the proxy",
+            ),
+            (_, false) => (
+                ErrorKind::Connection,
+                "the service could not be reached and nothing was sent: check the endpoint, the network and the proxy",
+            ),
+            (ureq::Error::Timeout(_), true) => (
+                ErrorKind::Timeout,
+                "the answer did not come in time; the request may have been processed",
+            ),
+            (_, true) => (
+                ErrorKind::Transport,
+                "the connection failed before the answer came; the request may have been processed",
+            ),
+        };
+        Error::new(kind, problem).with_source(self.error)
+    }
+}
+
+/// What must hold for every request, on the agent or on the request: one text for two types of ureq's builder.
+macro_rules! with_invariants {
+    ($config:expr, $limits:expr) => {
+        $config
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .timeout_connect(Some($limits.connect))
+            // A request fits the socket's buffer: sending it does not wait.
+            .timeout_send_request(Some($limits.head))
+            .timeout_send_body(Some($limits.head))
+            .timeout_recv_response(Some($limits.head))
+            .timeout_recv_body(Some($limits.body))
+    };
+}
+use with_invariants;
+
+/// A request body that notes when the transport begins to read it, which is after the connection stands.
+struct Marked<'a> {
+    rest: &'a [u8],
+    has_body: bool,
+    begun: bool,
+}
+
+impl Read for Marked<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.begun = true;
+        self.rest.read(buffer)
+    }
+}
+
+impl Marked<'_> {
+    fn maybe_processed(&self, error: &ureq::Error) -> bool {
+        use io::ErrorKind as Io;
+
+        match error {
+            // Only writing fails so: the request did not arrive whole.
+            ureq::Error::Io(error) if error.kind() == Io::BrokenPipe => false,
+            _ if self.has_body => self.begun,
+            // Without a body there is no mark to go by: these can come after sending, the others cannot.
+            // Requests without a body may all be repeated, so a wrong guess does no harm.
+            ureq::Error::Io(error) => matches!(
+                error.kind(),
+                Io::UnexpectedEof
+                    | Io::ConnectionReset
+                    | Io::ConnectionAborted
+                    | Io::TimedOut
+                    | Io::Other
+            ),
+            ureq::Error::Timeout(phase) => !matches!(phase, Timeout::Resolve | Timeout::Connect),
+            ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => true,
+            _ => false,
+        }
+    }
+}
+
+fn read(mut body: ureq::Body, limit: Duration) -> Body {
+    let started = Instant::now();
+    let mut reader = body.as_reader();
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 8 * 1024];
+    let flaw = loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => break None,
+            Ok(count) => bytes.extend(buffer.iter().take(count)),
+            Err(error) => break Some(Flaw::Cut(error.into())),
+        }
+        if bytes.len() > MAX_BODY_BYTES {
+            break Some(Flaw::TooLong);
+        }
+        if started.elapsed() > limit {
+            break Some(Flaw::Cut(ureq::Error::Timeout(Timeout::RecvBody)));
+        }
+    };
+    Body { bytes, flaw }
+}
+
+type AgentConfig = ureq::config::ConfigBuilder<ureq::typestate::AgentScope>;
+
+#[cfg(not(any(feature = "rustls", feature = "native-tls")))]
+fn with_tls(config: AgentConfig) -> AgentConfig {
+    config
+}
+
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+fn with_tls(config: AgentConfig) -> AgentConfig {
+    use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
+
+    let tls = TlsConfig::builder();
+    let tls = if cfg!(feature = "rustls") {
+        tls.provider(TlsProvider::Rustls)
+    } else {
+        tls.provider(TlsProvider::NativeTls)
+    };
+    // The system's library brings the system's roots.
+    let tls = if cfg!(any(feature = "platform-verifier", not(feature = "rustls"))) {
+        tls.root_certs(RootCerts::PlatformVerifier)
+    } else {
+        tls
+    };
+    config.tls_config(tls.build())
+}

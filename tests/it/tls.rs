@@ -1,0 +1,105 @@
+//! https for real: a local TLS server with a certificate made here.
+
+use std::error::Error as _;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use acs_identity::{AccessKey, CommunicationIdentityClient, ErrorKind};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+
+use crate::http::{CANARY_KEY, answer, read_request};
+
+/// Serves one connection: creates the user `8:acs:over_tls`, if the client trusts the certificate.
+struct TlsServer {
+    port: u16,
+    certificate: Vec<u8>,
+    server: JoinHandle<Option<String>>,
+}
+
+impl TlsServer {
+    fn start() -> Self {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let certificate = made.cert.der().clone();
+        let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+        let config =
+            ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(vec![certificate.clone()], key)
+                .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = thread::spawn(move || serve(&listener.accept().unwrap().0, config));
+        Self { port, certificate: certificate.to_vec(), server }
+    }
+
+    fn client(&self, roots: Option<RootCerts>) -> CommunicationIdentityClient {
+        let endpoint = format!("https://localhost:{}", self.port).parse().unwrap();
+        let key: AccessKey = CANARY_KEY.parse().unwrap();
+        let builder = CommunicationIdentityClient::builder(endpoint, key);
+        let Some(roots) = roots else { return builder.build().unwrap() };
+        let tls = TlsConfig::builder().root_certs(roots).build();
+        let agent = ureq::Agent::config_builder().tls_config(tls).proxy(None).build().new_agent();
+        builder.agent(agent).build().unwrap()
+    }
+}
+
+fn serve(stream: &TcpStream, config: ServerConfig) -> Option<String> {
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let connection = ServerConnection::new(Arc::new(config)).unwrap();
+    let mut tls = StreamOwned::new(connection, stream);
+    let request = read_request(&mut tls)?;
+    let body = "{\"identity\":{\"id\":\"8:acs:over_tls\"}}";
+    tls.write_all(answer("201 Created", "application/json; charset=utf-8", body).as_bytes())
+        .unwrap();
+    tls.conn.send_close_notify();
+    let _ = tls.flush();
+    Some(request)
+}
+
+#[test]
+fn a_certificate_that_the_agent_trusts() {
+    let server = TlsServer::start();
+    let root = Certificate::from_der(&server.certificate).to_owned();
+    let client = server.client(Some(RootCerts::new_with_certs(&[root])));
+    assert_eq!(client.create_user().unwrap().identifier(), "8:acs:over_tls");
+    let request = server.server.join().unwrap().expect("a request arrived");
+    assert!(request.contains(&format!("host: localhost:{}\r\n", server.port)), "{request}");
+}
+
+#[test]
+fn a_certificate_that_nobody_trusts() {
+    let server = TlsServer::start();
+    let client = server.client(None);
+    let error = client.create_user().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connection, "{error}");
+    let cause = error.source().unwrap().to_string();
+    assert!(cause.contains("certificate"), "{cause}");
+    assert_eq!(
+        server.server.join().unwrap(),
+        None,
+        "no request may leave before the handshake is done"
+    );
+}
+
+#[test]
+fn a_server_that_does_not_speak_tls() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+    });
+    let key: AccessKey = CANARY_KEY.parse().unwrap();
+    let client =
+        CommunicationIdentityClient::new(&format!("https://127.0.0.1:{port}"), key).unwrap();
+    let error = client.create_user().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connection, "{error}");
+    server.join().unwrap();
+}
