@@ -1,19 +1,21 @@
-//! The client: each operation is a *call*, and a call makes *attempts*, each signed anew.
+//! The client and its builder.
 
 use std::fmt;
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
-use ureq::http::{HeaderName, HeaderValue, Request};
+use ureq::http::HeaderValue;
 
+use crate::clock::{Clock, SystemClock};
 use crate::connection_string::ConnectionString;
 use crate::credential::Credential;
 use crate::endpoint::Endpoint;
-use crate::error::{Error, RequestContext};
+use crate::error::Error;
 use crate::operation::Operation;
-use crate::response::{Reader, Reply};
-use crate::signing::RequestToSign;
+use crate::pipeline::Pipeline;
+use crate::response::Reader;
+use crate::retry::RetryPolicy;
 use crate::token::{AccessToken, TokenRequest};
 use crate::transport::{Limits, Transport};
 use crate::user::CommunicationUserIdentifier;
@@ -46,17 +48,7 @@ const USER_AGENT: &str = concat!("acs-identity/", env!("CARGO_PKG_VERSION"));
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct CommunicationIdentityClient(Arc<Inner>);
-
-struct Inner {
-    endpoint: Endpoint,
-    credential: Credential,
-    api_version: String,
-    user_agent: HeaderValue,
-    limits: Limits,
-    transport: Transport,
-    clock: fn() -> SystemTime,
-}
+pub struct CommunicationIdentityClient(Arc<Pipeline>);
 
 impl CommunicationIdentityClient {
     /// A client with the default settings, for the resource that a connection string names.
@@ -114,7 +106,9 @@ impl CommunicationIdentityClient {
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
             timeout: DEFAULT_TIMEOUT,
             agent: None,
-            clock: SystemTime::now,
+            retry_policy: RetryPolicy::default(),
+            clock: Box::new(SystemClock),
+            clock_correction: true,
         }
     }
 
@@ -124,13 +118,21 @@ impl CommunicationIdentityClient {
         &self.0.endpoint
     }
 
+    /// By how many seconds the service's clock was found to be ahead of this machine's; negative if behind, 0 if none was noticed.
+    ///
+    /// See [`CommunicationIdentityClientBuilder::clock_correction`].
+    #[must_use]
+    pub fn clock_offset_seconds(&self) -> i64 {
+        self.0.clock_offset.load(Ordering::Relaxed)
+    }
+
     /// Creates a user (`POST /identities`).
     ///
     /// # Errors
     ///
     /// Any [kind](crate::ErrorKind) but `InvalidInput`. After `Timeout`, `Transport` or `Response` a user may exist whose id nobody knows.
     pub fn create_user(&self) -> Result<CommunicationUserIdentifier, Error> {
-        self.call(&Operation::create_user(), Reader::user)
+        self.0.call(&Operation::create_user(), Reader::user)
     }
 
     /// Creates a user and issues a token for it, in one request.
@@ -145,7 +147,7 @@ impl CommunicationIdentityClient {
         request: impl Into<TokenRequest>,
     ) -> Result<(CommunicationUserIdentifier, AccessToken), Error> {
         let operation = Operation::create_user_and_token(&request.into())?;
-        self.call(&operation, Reader::user_and_token)
+        self.0.call(&operation, Reader::user_and_token)
     }
 
     /// Issues a token for a user (`POST /identities/{id}/:issueAccessToken`).
@@ -163,7 +165,7 @@ impl CommunicationIdentityClient {
         request: impl Into<TokenRequest>,
     ) -> Result<AccessToken, Error> {
         let operation = Operation::issue_token(user, &request.into())?;
-        self.call(&operation, Reader::token)
+        self.0.call(&operation, Reader::token)
     }
 
     /// Revokes all tokens of a user (`POST /identities/{id}/:revokeAccessTokens`).
@@ -175,7 +177,7 @@ impl CommunicationIdentityClient {
     /// `Service` with the code `IdentityNotOwned` if the user is another resource's or was deleted. Otherwise any [kind](crate::ErrorKind) but `InvalidInput`.
     #[doc(alias = "revoke_access_tokens")]
     pub fn revoke_tokens(&self, user: &CommunicationUserIdentifier) -> Result<(), Error> {
-        self.call(&Operation::revoke_tokens(user), Reader::nothing)
+        self.0.call(&Operation::revoke_tokens(user), Reader::nothing)
     }
 
     /// Deletes a user and revokes its tokens (`DELETE /identities/{id}`).
@@ -184,58 +186,10 @@ impl CommunicationIdentityClient {
     ///
     /// `Service` with the code `IdentityNotOwned` if the user is another resource's or was deleted. Otherwise any [kind](crate::ErrorKind) but `InvalidInput`.
     pub fn delete_user(&self, user: &CommunicationUserIdentifier) -> Result<(), Error> {
-        self.call(&Operation::delete_user(user), Reader::nothing)
-    }
-
-    /// Makes one call: what all its attempts share is settled here.
-    fn call<T>(
-        &self,
-        operation: &Operation,
-        read: impl FnOnce(&Reader, Reply) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let context = RequestContext {
-            operation: operation.name,
-            host: self.0.endpoint.host().to_owned(),
-            api_version: self.0.api_version.clone(),
-            client_request_id: random_uuid(),
-        };
-        let reply = self.attempt(operation, &context)?;
-        read(&Reader { request: context, now: (self.0.clock)() }, reply)
-    }
-
-    /// Signs the request for this instant and sends it once.
-    fn attempt(&self, operation: &Operation, context: &RequestContext) -> Result<Reply, Error> {
-        let inner = &*self.0;
-        let target = format!("{}?api-version={}", operation.path, inner.api_version);
-        let signed = inner.credential.access_key().sign(
-            &RequestToSign {
-                method: operation.method.as_str(),
-                host: inner.endpoint.host(),
-                path_and_query: &target,
-                body: &operation.body,
-            },
-            (inner.clock)(),
-        )?;
-        let mut request = Request::builder()
-            .method(&operation.method)
-            .uri(format!("{}{target}", inner.endpoint))
-            .header("host", inner.endpoint.host())
-            .header("accept", "application/json")
-            .header("user-agent", &inner.user_agent)
-            .header("x-ms-client-request-id", &context.client_request_id);
-        if !operation.body.is_empty() {
-            request = request.header("content-type", "application/json");
+        match self.0.call(&Operation::delete_user(user), Reader::nothing) {
+            Err(error) if was_gone_already(&error) => Ok(()),
+            result => result,
         }
-        for (name, value) in signed.headers() {
-            request = request.header(HeaderName::from_static(name), value);
-        }
-        let request = request.body(()).map_err(|error| {
-            Error::invalid_input("the request cannot be written as HTTP: is the user id too long?")
-                .with_source(error)
-                .with_request(context)
-        })?;
-        let reply = inner.transport.send(request, &operation.body, inner.limits);
-        reply.map_err(|failure| failure.into_error().with_request(context))
     }
 }
 
@@ -258,7 +212,9 @@ pub struct CommunicationIdentityClientBuilder {
     connect_timeout: Duration,
     timeout: Duration,
     agent: Option<ureq::Agent>,
-    clock: fn() -> SystemTime,
+    retry_policy: RetryPolicy,
+    clock: Box<dyn Clock>,
+    clock_correction: bool,
 }
 
 impl CommunicationIdentityClientBuilder {
@@ -305,6 +261,29 @@ impl CommunicationIdentityClientBuilder {
         self
     }
 
+    /// Sets what is tried again, and when a call ends. Defaults to [`RetryPolicy::default`].
+    #[doc(alias = "retry_options")]
+    pub fn retry_policy(mut self, retry_policy: RetryPolicy) -> Self {
+        self.retry_policy = retry_policy;
+        self
+    }
+
+    /// Sets whether a wrong clock is made up for. Defaults to true.
+    ///
+    /// The service refuses requests whose date is too far from its own time. When it answers 401 and its `Date` differs from this machine's clock by more than
+    /// four minutes, the client signs once more with the service's time and, if that is accepted, stays with it:
+    /// see [`CommunicationIdentityClient::clock_offset_seconds`].
+    pub fn clock_correction(mut self, clock_correction: bool) -> Self {
+        self.clock_correction = clock_correction;
+        self
+    }
+
+    #[cfg(test)]
+    pub(crate) fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Box::new(clock);
+        self
+    }
+
     /// Builds the client. Nothing is sent.
     ///
     /// # Errors
@@ -318,7 +297,8 @@ impl CommunicationIdentityClientBuilder {
                 "api_version is malformed: expected a date such as 2023-10-01",
             ));
         }
-        if self.timeout.is_zero() || self.connect_timeout.is_zero() {
+        let deadline = self.retry_policy.remaining(Duration::ZERO);
+        if self.timeout.is_zero() || self.connect_timeout.is_zero() || deadline.is_zero() {
             return Err(Error::invalid_input("a timeout is zero: expected some time to work in"));
         }
         let user_agent = user_agent(self.application_id.as_deref())?;
@@ -327,16 +307,21 @@ impl CommunicationIdentityClientBuilder {
             Some(agent) => Transport::with_agent(agent),
             None => Transport::new(&self.endpoint, &user_agent, limits)?,
         };
-        Ok(CommunicationIdentityClient(Arc::new(Inner {
+        let user_agent = HeaderValue::try_from(user_agent).map_err(|error| {
+            Error::invalid_input("application_id is malformed").with_source(error)
+        })?;
+        Ok(CommunicationIdentityClient(Arc::new(Pipeline {
             endpoint: self.endpoint,
             credential: self.credential,
             api_version: self.api_version,
-            user_agent: HeaderValue::try_from(user_agent).map_err(|error| {
-                Error::invalid_input("application_id is malformed").with_source(error)
-            })?,
-            limits,
+            user_agent,
+            connect_timeout: self.connect_timeout,
+            timeout: self.timeout,
+            retry_policy: self.retry_policy,
             transport,
             clock: self.clock,
+            clock_correction: self.clock_correction,
+            clock_offset: AtomicI64::new(0),
         })))
     }
 }
@@ -361,15 +346,10 @@ fn user_agent(application_id: Option<&str>) -> Result<String, Error> {
     Ok(format!("{id} {USER_AGENT}"))
 }
 
-/// A version 4 UUID from the randomness that std seeds its hash maps with: it only has to be unlikely to repeat.
-fn random_uuid() -> String {
-    let [high, low] = [(); 2].map(|()| RandomState::new().hash_one(()));
-    format!(
-        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
-        high >> 32,
-        (high >> 16) & 0xffff,
-        high & 0xfff,
-        (low >> 48) & 0x3fff | 0x8000,
-        low & 0xffff_ffff_ffff,
-    )
+/// Whether an earlier attempt of a delete did it, so that the last one found nothing to delete.
+fn was_gone_already(error: &Error) -> bool {
+    let repeated = error.attempts() > 1;
+    // An unknown id is answered as one of another resource: believed only if an earlier attempt may have deleted it.
+    repeated && error.status() == Some(404)
+        || error.is_in_doubt() && error.code() == Some("IdentityNotOwned")
 }

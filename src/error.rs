@@ -46,6 +46,11 @@ struct Inner {
     request: Option<RequestContext>,
     answer: Answer,
     created_user_id: Option<String>,
+    /// Whether another attempt might end otherwise.
+    transient: bool,
+    attempts: u32,
+    elapsed: Duration,
+    in_doubt: bool,
 }
 
 /// Which request an error is about.
@@ -132,6 +137,26 @@ impl Error {
         self.0.created_user_id.as_deref()
     }
 
+    /// Whether the service may have done what was asked, in this or an earlier attempt, although the call failed.
+    ///
+    /// If the call was to create a user, one may exist whose id nobody knows.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        self.0.in_doubt
+    }
+
+    /// How many attempts the call made; 0 if nothing was sent.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.0.attempts
+    }
+
+    /// How long the call took, over all attempts and the waits between them.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed
+    }
+
     pub(crate) fn new(kind: ErrorKind, problem: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
@@ -140,6 +165,10 @@ impl Error {
             request: None,
             answer: Answer::default(),
             created_user_id: None,
+            transient: false,
+            attempts: 0,
+            elapsed: Duration::ZERO,
+            in_doubt: false,
         }))
     }
 
@@ -166,14 +195,39 @@ impl Error {
         self.0.created_user_id = Some(id.to_owned());
         self
     }
+
+    pub(crate) fn transient(mut self) -> Self {
+        self.0.transient = true;
+        self
+    }
+
+    pub(crate) fn is_transient(&self) -> bool {
+        self.0.transient
+    }
+
+    pub(crate) fn with_attempts(mut self, attempts: u32, elapsed: Duration) -> Self {
+        self.0.attempts = attempts;
+        self.0.elapsed = elapsed;
+        self
+    }
+
+    /// Marks the error as in doubt, and says what that means if it is not obvious.
+    pub(crate) fn in_doubt(mut self, consequence: Option<&str>) -> Self {
+        self.0.in_doubt = true;
+        self.0.problem.extend(consequence.into_iter().flat_map(|consequence| ["; ", consequence]));
+        self
+    }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { problem, request, answer, .. } = &*self.0;
+        let Inner { problem, request, answer, attempts, elapsed, .. } = &*self.0;
         let Some(request) = request else { return f.write_str(problem) };
-        write!(f, "{}: {problem} [", request.operation)?;
-        write!(f, "host {}, api-version {}", request.host, request.api_version)?;
+        write!(f, "{}: {problem}", request.operation)?;
+        if *attempts > 1 {
+            write!(f, " ({attempts} attempts in {:.1} s)", elapsed.as_secs_f64())?;
+        }
+        write!(f, " [host {}, api-version {}", request.host, request.api_version)?;
         write!(f, ", client-request-id {}", request.client_request_id)?;
         let correlation = [("ms-cv", &answer.ms_cv), ("x-azure-ref", &answer.azure_ref)];
         for (name, value) in correlation {

@@ -76,12 +76,15 @@
 )]
 
 mod client;
+mod clock;
 mod connection_string;
 mod credential;
 mod endpoint;
 mod error;
 mod operation;
+mod pipeline;
 mod response;
+mod retry;
 mod signing;
 mod timestamp;
 mod token;
@@ -96,6 +99,7 @@ pub use connection_string::ConnectionString;
 pub use credential::{AccessKey, Credential};
 pub use endpoint::Endpoint;
 pub use error::{Error, ErrorKind};
+pub use retry::RetryPolicy;
 pub use signing::{RequestToSign, SignedHeaders};
 pub use token::{AccessToken, TokenRequest, TokenScope};
 pub use user::CommunicationUserIdentifier;

@@ -20,17 +20,19 @@ pub(crate) struct Operation {
     pub(crate) path: String,
     /// JSON, serialised once: the bytes hashed are the bytes sent. Empty if there is none.
     pub(crate) body: Vec<u8>,
+    /// Whether doing it twice is as good as doing it once. Creating a user is not: nobody would know the first one's id.
+    pub(crate) repeatable: bool,
 }
 
 impl Operation {
     pub(crate) fn create_user() -> Self {
         // The service takes no body at all as well. With one, the transport can tell whether the request went out.
-        Self::post("create_user", "/identities".to_owned(), b"{}".to_vec())
+        Self::create("create_user", b"{}".to_vec())
     }
 
     pub(crate) fn create_user_and_token(request: &TokenRequest) -> Result<Self, Error> {
         let body = token_body("createTokenWithScopes", request)?;
-        Ok(Self::post("create_user_and_token", "/identities".to_owned(), body))
+        Ok(Self::create("create_user_and_token", body))
     }
 
     pub(crate) fn issue_token(
@@ -52,11 +54,16 @@ impl Operation {
             method: Method::DELETE,
             path: user_path(user),
             body: Vec::new(),
+            repeatable: true,
         }
     }
 
+    fn create(name: &'static str, body: Vec<u8>) -> Self {
+        Self { repeatable: false, ..Self::post(name, "/identities".to_owned(), body) }
+    }
+
     fn post(name: &'static str, path: String, body: Vec<u8>) -> Self {
-        Self { name, method: Method::POST, path, body }
+        Self { name, method: Method::POST, path, body, repeatable: true }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::token::AccessToken;
 use crate::user::CommunicationUserIdentifier;
 
 /// A difference between our clock and the answer's `Date` that explains a 401. The service does not publish its tolerance.
-const NOTABLE_CLOCK_DIFFERENCE: Duration = Duration::from_secs(4 * 60);
+pub(crate) const NOTABLE_CLOCK_DIFFERENCE: Duration = Duration::from_secs(4 * 60);
 
 /// Longest piece of a foreign text that an error repeats, in characters.
 const EXCERPT_CHARS: usize = 200;
@@ -41,6 +41,8 @@ pub(crate) struct Reader {
     pub(crate) request: RequestContext,
     /// When the answer arrived, by our clock.
     pub(crate) now: SystemTime,
+    /// Whether the request was signed with the service's time in place of ours.
+    pub(crate) clock_corrected: bool,
 }
 
 impl Reader {
@@ -84,7 +86,7 @@ impl Reader {
         match reply.body.flaw {
             Some(Flaw::TooLong) => Err(self.unreadable(answer, "its body is longer than 1 MiB")),
             Some(Flaw::Cut(error)) => {
-                Err(self.unreadable(answer, "its body broke off").with_source(error))
+                Err(self.unreadable(answer, "its body broke off").with_source(error).transient())
             }
             // What does not parse may still hold a token: not even an excerpt is repeated.
             None => match serde_json::from_slice(&reply.body.bytes) {
@@ -202,8 +204,13 @@ impl Reader {
             Err(behind) => (behind.duration(), "behind"),
         };
         (difference > NOTABLE_CLOCK_DIFFERENCE).then(|| {
+            let consequence = if self.clock_corrected {
+                "signing with the service's time did not help, so check the access key as well"
+            } else {
+                "set it right"
+            };
             format!(
-                "this machine's clock is {} s {direction} the service's: set it right",
+                "this machine's clock is {} s {direction} the service's: {consequence}",
                 difference.as_secs()
             )
         })
@@ -239,7 +246,8 @@ impl Reader {
     }
 }
 
-fn date(headers: &HeaderMap) -> Option<SystemTime> {
+/// What the service's clock showed when it answered.
+pub(crate) fn date(headers: &HeaderMap) -> Option<SystemTime> {
     httpdate::parse_http_date(headers.get("date")?.to_str().ok()?).ok()
 }
 

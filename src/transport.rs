@@ -131,16 +131,12 @@ impl Failure {
                 ErrorKind::Connection,
                 "the service could not be reached and nothing was sent: check the endpoint, the network and the proxy",
             ),
-            (ureq::Error::Timeout(_), true) => (
-                ErrorKind::Timeout,
-                "the answer did not come in time; the request may have been processed",
-            ),
-            (_, true) => (
-                ErrorKind::Transport,
-                "the connection failed before the answer came; the request may have been processed",
-            ),
+            (ureq::Error::Timeout(_), true) => (ErrorKind::Timeout, "no answer came in time"),
+            (_, true) => (ErrorKind::Transport, "the connection failed before the answer came"),
         };
-        Error::new(kind, problem).with_source(self.error)
+        let permanent = matches!(self.error, ureq::Error::TlsRequired);
+        let error = Error::new(kind, problem).with_source(self.error);
+        if permanent { error } else { error.transient() }
     }
 }
 

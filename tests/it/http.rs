@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use acs_identity::{
     AccessKey, CommunicationIdentityClient, CommunicationIdentityClientBuilder, Endpoint,
+    RetryPolicy,
 };
 
 /// Base64, so that it is a valid key, and easy to find where it must not be.
@@ -69,9 +70,9 @@ impl Server {
         self.client_builder().build().unwrap()
     }
 
+    /// Without retries.
     pub fn client_builder(&self) -> CommunicationIdentityClientBuilder {
-        let key: AccessKey = CANARY_KEY.parse().unwrap();
-        CommunicationIdentityClient::builder(self.endpoint(), key)
+        client_builder(&self.endpoint().to_string())
     }
 }
 
@@ -83,6 +84,13 @@ impl Drop for Server {
             let _ = acceptor.join();
         }
     }
+}
+
+/// For a client without retries.
+pub fn client_builder(endpoint: &str) -> CommunicationIdentityClientBuilder {
+    let key: AccessKey = CANARY_KEY.parse().unwrap();
+    CommunicationIdentityClient::builder(endpoint.parse().unwrap(), key)
+        .retry_policy(RetryPolicy::none())
 }
 
 /// An answer with a body and its length.

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use acs_identity::{AccessKey, CommunicationIdentityClient, ErrorKind};
+use acs_identity::{CommunicationIdentityClient, ErrorKind};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-use crate::http::{CANARY_KEY, answer, read_request};
+use crate::http::{answer, client_builder, read_request};
 
 /// Serves one connection: creates the user `8:acs:over_tls`, if the client trusts the certificate.
 struct TlsServer {
@@ -40,9 +40,7 @@ impl TlsServer {
     }
 
     fn client(&self, roots: Option<RootCerts>) -> CommunicationIdentityClient {
-        let endpoint = format!("https://localhost:{}", self.port).parse().unwrap();
-        let key: AccessKey = CANARY_KEY.parse().unwrap();
-        let builder = CommunicationIdentityClient::builder(endpoint, key);
+        let builder = client_builder(&format!("https://localhost:{}", self.port));
         let Some(roots) = roots else { return builder.build().unwrap() };
         let tls = TlsConfig::builder().root_certs(roots).build();
         let agent = ureq::Agent::config_builder().tls_config(tls).proxy(None).build().new_agent();
@@ -96,9 +94,7 @@ fn a_server_that_does_not_speak_tls() {
         let (mut stream, _) = listener.accept().unwrap();
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
     });
-    let key: AccessKey = CANARY_KEY.parse().unwrap();
-    let client =
-        CommunicationIdentityClient::new(&format!("https://127.0.0.1:{port}"), key).unwrap();
+    let client = client_builder(&format!("https://127.0.0.1:{port}")).build().unwrap();
     let error = client.create_user().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Connection, "{error}");
     server.join().unwrap();
