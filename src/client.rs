@@ -1,29 +1,20 @@
-//! The client and its builder.
+//! The client: what can be asked for.
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
 
-use ureq::http::HeaderValue;
-
-use crate::clock::{Clock, SystemClock};
+use crate::builder::CommunicationIdentityClientBuilder;
 use crate::connection_string::ConnectionString;
 use crate::credential::Credential;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::operation::Operation;
-use crate::pipeline::Pipeline;
-use crate::response::Reader;
-use crate::retry::RetryPolicy;
+use crate::pipeline::{Observer, Pipeline};
+use crate::report::CallReport;
+use crate::response::{Reader, Reply};
 use crate::token::{AccessToken, TokenRequest};
-use crate::transport::{Limits, Transport};
-use crate::user::CommunicationUserIdentifier;
-
-const DEFAULT_API_VERSION: &str = "2023-10-01";
-const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
-const USER_AGENT: &str = concat!("acs-identity/", env!("CARGO_PKG_VERSION"));
+use crate::token_source::TokenSource;
+use crate::user::{CommunicationUserDetails, CommunicationUserIdentifier};
 
 /// A blocking client for the identity service of one ACS resource.
 ///
@@ -48,7 +39,10 @@ const USER_AGENT: &str = concat!("acs-identity/", env!("CARGO_PKG_VERSION"));
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct CommunicationIdentityClient(Arc<Pipeline>);
+pub struct CommunicationIdentityClient {
+    pipeline: Arc<Pipeline>,
+    observer: Option<Arc<Observer>>,
+}
 
 impl CommunicationIdentityClient {
     /// A client with the default settings, for the resource that a connection string names.
@@ -98,24 +92,13 @@ impl CommunicationIdentityClient {
         endpoint: Endpoint,
         credential: impl Into<Credential>,
     ) -> CommunicationIdentityClientBuilder {
-        CommunicationIdentityClientBuilder {
-            endpoint,
-            credential: credential.into(),
-            api_version: DEFAULT_API_VERSION.to_owned(),
-            application_id: None,
-            connect_timeout: DEFAULT_CONNECT_TIMEOUT,
-            timeout: DEFAULT_TIMEOUT,
-            agent: None,
-            retry_policy: RetryPolicy::default(),
-            clock: Box::new(SystemClock),
-            clock_correction: true,
-        }
+        CommunicationIdentityClientBuilder::new(endpoint, credential.into())
     }
 
     /// The endpoint that this client talks to.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
-        &self.0.endpoint
+        &self.pipeline.endpoint
     }
 
     /// By how many seconds the service's clock was found to be ahead of this machine's; negative if behind, 0 if none was noticed.
@@ -123,7 +106,7 @@ impl CommunicationIdentityClient {
     /// See [`CommunicationIdentityClientBuilder::clock_correction`].
     #[must_use]
     pub fn clock_offset_seconds(&self) -> i64 {
-        self.0.clock_offset.load(Ordering::Relaxed)
+        self.pipeline.clock_offset()
     }
 
     /// Creates a user (`POST /identities`).
@@ -132,7 +115,7 @@ impl CommunicationIdentityClient {
     ///
     /// Any [kind](crate::ErrorKind) but `InvalidInput`. After `Timeout`, `Transport` or `Response` a user may exist whose id nobody knows.
     pub fn create_user(&self) -> Result<CommunicationUserIdentifier, Error> {
-        self.0.call(&Operation::create_user(), Reader::user)
+        self.call(&Operation::create_user(), Reader::user)
     }
 
     /// Creates a user and issues a token for it, in one request.
@@ -147,7 +130,7 @@ impl CommunicationIdentityClient {
         request: impl Into<TokenRequest>,
     ) -> Result<(CommunicationUserIdentifier, AccessToken), Error> {
         let operation = Operation::create_user_and_token(&request.into())?;
-        self.0.call(&operation, Reader::user_and_token)
+        self.call(&operation, Reader::user_and_token)
     }
 
     /// Issues a token for a user (`POST /identities/{id}/:issueAccessToken`).
@@ -165,7 +148,7 @@ impl CommunicationIdentityClient {
         request: impl Into<TokenRequest>,
     ) -> Result<AccessToken, Error> {
         let operation = Operation::issue_token(user, &request.into())?;
-        self.0.call(&operation, Reader::token)
+        self.call(&operation, Reader::token)
     }
 
     /// Revokes all tokens of a user (`POST /identities/{id}/:revokeAccessTokens`).
@@ -177,7 +160,7 @@ impl CommunicationIdentityClient {
     /// `Service` with the code `IdentityNotOwned` if the user is another resource's or was deleted. Otherwise any [kind](crate::ErrorKind) but `InvalidInput`.
     #[doc(alias = "revoke_access_tokens")]
     pub fn revoke_tokens(&self, user: &CommunicationUserIdentifier) -> Result<(), Error> {
-        self.0.call(&Operation::revoke_tokens(user), Reader::nothing)
+        self.call(&Operation::revoke_tokens(user), Reader::nothing)
     }
 
     /// Deletes a user and revokes its tokens (`DELETE /identities/{id}`).
@@ -186,104 +169,176 @@ impl CommunicationIdentityClient {
     ///
     /// `Service` with the code `IdentityNotOwned` if the user is another resource's or was deleted. Otherwise any [kind](crate::ErrorKind) but `InvalidInput`.
     pub fn delete_user(&self, user: &CommunicationUserIdentifier) -> Result<(), Error> {
-        match self.0.call(&Operation::delete_user(user), Reader::nothing) {
+        match self.call(&Operation::delete_user(user), Reader::nothing) {
             Err(error) if was_gone_already(&error) => Ok(()),
             result => result,
         }
+    }
+
+    /// Exchanges the Entra token of a Teams user for an ACS token (`POST /teamsUser/:exchangeAccessToken`).
+    ///
+    /// Takes the user's Entra token, the id of the Entra application that it was issued to, and the user's object id. The token that comes back expires
+    /// with the one that was given.
+    ///
+    /// ```
+    /// # use acs_identity::{CommunicationIdentityClient, emulator::Emulator};
+    /// # let emulator = Emulator::start()?;
+    /// # let client = CommunicationIdentityClient::from_connection_string(&emulator.connection_string())?;
+    /// # let teams_token = "eyJ0eXAi.teams";
+    /// let (client_id, user_object_id) =
+    ///     ("11111111-2222-3333-4444-555555555555", "66666666-7777-8888-9999-000000000000");
+    /// # emulator.accept_teams_token(teams_token, client_id, user_object_id);
+    /// let token = client.exchange_teams_user_token(teams_token, client_id, user_object_id)?;
+    /// println!("valid until {}", token.expires_on_text());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`, and nothing is sent, if an argument is empty. `Service` with the code `InvalidAccessToken` if the Entra token has expired or is none; with
+    /// the code `ValidationError` and the target `appId` or `userId` if it is another application's or user's. Otherwise any [kind](crate::ErrorKind).
+    #[doc(alias = "get_token_for_teams_user")]
+    pub fn exchange_teams_user_token(
+        &self,
+        teams_token: &str,
+        client_id: &str,
+        user_object_id: &str,
+    ) -> Result<AccessToken, Error> {
+        let operation =
+            Operation::exchange_teams_user_token(teams_token, client_id, user_object_id)?;
+        self.call(&operation, Reader::token)
+    }
+
+    /// Creates a user under an id of your own, or finds the one that was created under it. **In preview.**
+    ///
+    /// Only [`ApiVersion::V2025_03_02_PREVIEW`](crate::ApiVersion::V2025_03_02_PREVIEW) has it, see [`api_version`](CommunicationIdentityClientBuilder::api_version). Unlike
+    /// [`create_user`](Self::create_user), it is repeated when it fails in doubt: the same custom id gives the same user.
+    ///
+    /// ```
+    /// # use acs_identity::{ApiVersion, CommunicationIdentityClient, ConnectionString, emulator::Emulator};
+    /// # let emulator = Emulator::start()?;
+    /// # let (endpoint, key) = emulator.connection_string().parse::<ConnectionString>()?.into_parts();
+    /// let client = CommunicationIdentityClient::builder(endpoint, key)
+    ///     .api_version(ApiVersion::V2025_03_02_PREVIEW)
+    ///     .build()?;
+    /// let user = client.create_user_with_custom_id("alice@example.com")?;
+    /// assert_eq!(client.create_user_with_custom_id("alice@example.com")?, user);
+    ///
+    /// let details = client.get_user(&user)?;
+    /// assert_eq!(details.custom_id(), Some("alice@example.com"));
+    /// assert_eq!(details.last_token_issued_at(), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`, and nothing is sent, if the id is empty or the client's api-version is known not to have custom ids. Otherwise any [kind](crate::ErrorKind).
+    pub fn create_user_with_custom_id(
+        &self,
+        custom_id: &str,
+    ) -> Result<CommunicationUserIdentifier, Error> {
+        self.pipeline.api_version.require_custom_ids()?;
+        self.call(&Operation::create_user_with_custom_id(custom_id)?, Reader::user)
+    }
+
+    /// Reads what the service knows of a user (`GET /identities/{id}`). **In preview.**
+    ///
+    /// Only [`ApiVersion::V2025_03_02_PREVIEW`](crate::ApiVersion::V2025_03_02_PREVIEW) has it; see [`create_user_with_custom_id`](Self::create_user_with_custom_id) for an example.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput`, and nothing is sent, if the client's api-version is known not to have it. `Service` with the code `IdentityNotOwned` if
+    /// the user is another resource's or was deleted. Otherwise any [kind](crate::ErrorKind).
+    #[doc(alias = "get_user_detail")]
+    pub fn get_user(
+        &self,
+        user: &CommunicationUserIdentifier,
+    ) -> Result<CommunicationUserDetails, Error> {
+        self.pipeline.api_version.require_custom_ids()?;
+        self.call(&Operation::get_user(user), Reader::user_details)
+    }
+
+    /// A source of tokens for a user that issues a new one shortly before the last one expires.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the scopes are empty or the lifetime is not whole minutes. Nothing is sent.
+    pub fn token_source(
+        &self,
+        user: &CommunicationUserIdentifier,
+        request: impl Into<TokenRequest>,
+    ) -> Result<TokenSource, Error> {
+        let operation = Operation::issue_token(user, &request.into())?;
+        let (client, pipeline) = (self.clone(), Arc::clone(&self.pipeline));
+        Ok(TokenSource::new(
+            move || client.call(&operation, Reader::token),
+            move || pipeline.service_time(),
+        ))
+    }
+
+    /// Replaces the credential, for this client and all its clones; calls under way finish with the old one.
+    ///
+    /// To rotate keys without a gap: replace the one in use by the resource's other key, then regenerate the first. **Regenerating a key in Azure revokes every token
+    /// that was issued with it.**
+    ///
+    /// ```
+    /// # use acs_identity::{AccessKey, CommunicationIdentityClient, emulator::Emulator};
+    /// # let emulator = Emulator::start()?;
+    /// # let other_key: AccessKey = emulator.access_key().parse()?;
+    /// let outdated: AccessKey = "b3V0ZGF0ZWQ=".parse()?;
+    /// let client = CommunicationIdentityClient::new(&emulator.endpoint(), outdated)?;
+    /// let clone = client.clone();
+    /// assert_eq!(clone.create_user().unwrap_err().status(), Some(401));
+    ///
+    /// client.replace_credential(other_key);
+    /// assert!(clone.create_user().is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "update_key")]
+    pub fn replace_credential(&self, credential: impl Into<Credential>) {
+        self.pipeline.replace_credential(credential.into());
+    }
+
+    /// A client that shares everything with this one and tells a function how each of its calls went.
+    ///
+    /// The function is called on the caller's thread after every call that got as far as a request, failed ones included.
+    ///
+    /// ```
+    /// # use acs_identity::{CommunicationIdentityClient, emulator::Emulator};
+    /// # let emulator = Emulator::start()?;
+    /// # let client = CommunicationIdentityClient::from_connection_string(&emulator.connection_string())?;
+    /// let client = client.observed(|call| {
+    ///     eprintln!("{} took {:?}, ms-cv {:?}", call.operation(), call.elapsed(), call.ms_cv());
+    /// });
+    /// client.create_user()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    #[doc(alias = "raw_response_hook")]
+    #[doc(alias = "on_response")]
+    pub fn observed(&self, observer: impl Fn(&CallReport) + Send + Sync + 'static) -> Self {
+        Self { pipeline: Arc::clone(&self.pipeline), observer: Some(Arc::new(observer)) }
+    }
+
+    fn call<T>(
+        &self,
+        operation: &Operation,
+        read: impl Fn(&Reader, Reply) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.pipeline.call(operation, read, self.observer.as_deref())
     }
 }
 
 impl fmt::Debug for CommunicationIdentityClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CommunicationIdentityClient")
-            .field("endpoint", &self.0.endpoint)
-            .field("api_version", &self.0.api_version)
+            .field("endpoint", &self.pipeline.endpoint)
+            .field("api_version", &self.pipeline.api_version)
             .finish_non_exhaustive()
     }
 }
 
-/// Settings of a [`CommunicationIdentityClient`]; see [`CommunicationIdentityClient::builder`].
-#[must_use = "a builder does nothing until `build` is called"]
-pub struct CommunicationIdentityClientBuilder {
-    endpoint: Endpoint,
-    credential: Credential,
-    api_version: String,
-    application_id: Option<String>,
-    connect_timeout: Duration,
-    timeout: Duration,
-    agent: Option<ureq::Agent>,
-    retry_policy: RetryPolicy,
-    clock: Box<dyn Clock>,
-    clock_correction: bool,
-}
-
 impl CommunicationIdentityClientBuilder {
-    /// Sets the version of the service's interface. Defaults to `2023-10-01`.
-    #[doc(alias = "service_version")]
-    pub fn api_version(mut self, api_version: impl Into<String>) -> Self {
-        self.api_version = api_version.into();
-        self
-    }
-
-    /// Puts the name of your application in front of the user agent, for Microsoft's support: up to 24 letters, digits, or any of `!#$%&'*+-.^_|~` and backtick.
-    ///
-    /// Defaults to none: the user agent is `acs-identity/<version>`.
-    pub fn application_id(mut self, application_id: impl Into<String>) -> Self {
-        self.application_id = Some(application_id.into());
-        self
-    }
-
-    /// Limits how long connecting may take, TLS included. Defaults to 10 s, and never is more than a third of [`timeout`](Self::timeout).
-    ///
-    /// How long the system may take to resolve the host's name is not covered by any of the timeouts.
-    pub fn connect_timeout(mut self, connect_timeout: Duration) -> Self {
-        self.connect_timeout = connect_timeout;
-        self
-    }
-
-    /// Limits how long one attempt may take, from connecting to the last byte of the answer. Defaults to 30 s.
-    ///
-    /// The time is shared out to the parts of an attempt: what connecting may take at most is kept for it even if the connection
-    /// stands already, and a tenth of the rest is kept for the answer's body. So with the defaults, a service that
-    /// says nothing is given up after 18 s.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// Uses an agent of yours, with its TLS roots, proxy and connection pool.
-    ///
-    /// What this client depends on is set on every request anew: timeouts, statuses as answers, no redirects.
-    #[doc(alias = "transport")]
-    #[doc(alias = "http_client")]
-    pub fn agent(mut self, agent: ureq::Agent) -> Self {
-        self.agent = Some(agent);
-        self
-    }
-
-    /// Sets what is tried again, and when a call ends. Defaults to [`RetryPolicy::default`].
-    #[doc(alias = "retry_options")]
-    pub fn retry_policy(mut self, retry_policy: RetryPolicy) -> Self {
-        self.retry_policy = retry_policy;
-        self
-    }
-
-    /// Sets whether a wrong clock is made up for. Defaults to true.
-    ///
-    /// The service refuses requests whose date is too far from its own time. When it answers 401 and its `Date` differs from this machine's clock by more than
-    /// four minutes, the client signs once more with the service's time and, if that is accepted, stays with it:
-    /// see [`CommunicationIdentityClient::clock_offset_seconds`].
-    pub fn clock_correction(mut self, clock_correction: bool) -> Self {
-        self.clock_correction = clock_correction;
-        self
-    }
-
-    #[cfg(test)]
-    pub(crate) fn clock(mut self, clock: impl Clock + 'static) -> Self {
-        self.clock = Box::new(clock);
-        self
-    }
-
     /// Builds the client. Nothing is sent.
     ///
     /// # Errors
@@ -291,59 +346,9 @@ impl CommunicationIdentityClientBuilder {
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the api-version or the application id has characters that cannot be sent, if a timeout is zero, or if the endpoint
     /// is https and the crate was built without a TLS feature.
     pub fn build(self) -> Result<CommunicationIdentityClient, Error> {
-        let version_char = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
-        if self.api_version.is_empty() || !self.api_version.chars().all(version_char) {
-            return Err(Error::invalid_input(
-                "api_version is malformed: expected a date such as 2023-10-01",
-            ));
-        }
-        let deadline = self.retry_policy.remaining(Duration::ZERO);
-        if self.timeout.is_zero() || self.connect_timeout.is_zero() || deadline.is_zero() {
-            return Err(Error::invalid_input("a timeout is zero: expected some time to work in"));
-        }
-        let user_agent = user_agent(self.application_id.as_deref())?;
-        let limits = Limits::new(self.connect_timeout, self.timeout);
-        let transport = match self.agent {
-            Some(agent) => Transport::with_agent(agent),
-            None => Transport::new(&self.endpoint, &user_agent, limits)?,
-        };
-        let user_agent = HeaderValue::try_from(user_agent).map_err(|error| {
-            Error::invalid_input("application_id is malformed").with_source(error)
-        })?;
-        Ok(CommunicationIdentityClient(Arc::new(Pipeline {
-            endpoint: self.endpoint,
-            credential: self.credential,
-            api_version: self.api_version,
-            user_agent,
-            connect_timeout: self.connect_timeout,
-            timeout: self.timeout,
-            retry_policy: self.retry_policy,
-            transport,
-            clock: self.clock,
-            clock_correction: self.clock_correction,
-            clock_offset: AtomicI64::new(0),
-        })))
+        let pipeline = Arc::new(self.pipeline()?);
+        Ok(CommunicationIdentityClient { pipeline, observer: None })
     }
-}
-
-impl fmt::Debug for CommunicationIdentityClientBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CommunicationIdentityClientBuilder")
-            .field("endpoint", &self.endpoint)
-            .field("api_version", &self.api_version)
-            .finish_non_exhaustive()
-    }
-}
-
-fn user_agent(application_id: Option<&str>) -> Result<String, Error> {
-    let Some(id) = application_id else { return Ok(USER_AGENT.to_owned()) };
-    let token_char = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-    if id.is_empty() || id.len() > 24 || !id.chars().all(token_char) {
-        return Err(Error::invalid_input(
-            "application_id is malformed: expected 1 to 24 letters, digits or any of !#$%&'*+-.^_`|~",
-        ));
-    }
-    Ok(format!("{id} {USER_AGENT}"))
 }
 
 /// Whether an earlier attempt of a delete did it, so that the last one found nothing to delete.

@@ -1,15 +1,26 @@
 //! Keys and credentials, redacted wherever they could be printed.
 
+use std::error::Error as StdError;
 use std::fmt;
 use std::hint::black_box;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, KeyInit as _};
 use sha2::Sha256;
+use ureq::http::HeaderValue;
 
-use crate::error::Error;
+use crate::cache::{Cache, Expires};
+use crate::error::{Error, ErrorKind};
+
+/// The scope that a bearer token for ACS is asked for: with two slashes, as all official clients have it.
+const BEARER_SCOPE: &str = "https://communication.azure.com//.default";
+
+/// How long before its end a bearer token is replaced.
+const BEARER_MARGIN: Duration = Duration::from_secs(5 * 60);
 
 /// An access key of an ACS resource, decoded once and never shown again.
 ///
@@ -69,21 +80,156 @@ impl fmt::Debug for AccessKey {
     }
 }
 
-/// What a client authenticates with.
+/// What a client authenticates with: an [`AccessKey`], or bearer tokens of Entra ID.
 ///
-/// Made from an [`AccessKey`]; wherever a credential is asked for, the key itself can be given.
-#[derive(Clone, Debug)]
-pub struct Credential(AccessKey);
+/// Wherever a credential is asked for, the key itself can be given. For Entra ID, make one from anything that
+/// [fetches tokens](TokenCredential), such as a closure:
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+///
+/// use acs_identity::{BearerToken, CommunicationIdentityClient, Credential};
+///
+/// # fn ask_somebody_for_a_token(scope: &str) -> Result<String, std::io::Error> { Ok("t".to_owned()) }
+/// let credential = Credential::bearer(|scope: &str| {
+///     let token = ask_somebody_for_a_token(scope)?;
+///     Ok(BearerToken::new(token, SystemTime::now() + Duration::from_secs(3600)))
+/// });
+/// let client =
+///     CommunicationIdentityClient::new("https://contoso.communication.azure.com", credential)?;
+/// # Ok::<(), acs_identity::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Credential(Kind);
+
+#[derive(Clone)]
+pub(crate) enum Kind {
+    Key(AccessKey),
+    Bearer(Arc<Bearer>),
+}
+
+pub(crate) struct Bearer {
+    source: Box<dyn TokenCredential>,
+    cache: Cache<BearerToken>,
+}
 
 impl Credential {
-    pub(crate) fn access_key(&self) -> &AccessKey {
+    /// Authenticates with bearer tokens from this source.
+    ///
+    /// A token is fetched when the first call needs one and kept until five minutes before it expires; if many threads need one at once, it is fetched
+    /// once. After a 401 that is not about the user's id, a new one is fetched and the request sent once more.
+    #[doc(alias = "DefaultAzureCredential")]
+    #[doc(alias = "ManagedIdentityCredential")]
+    pub fn bearer(source: impl TokenCredential) -> Self {
+        Self(Kind::Bearer(Arc::new(Bearer {
+            source: Box::new(source),
+            cache: Cache::new(BEARER_MARGIN),
+        })))
+    }
+
+    pub(crate) fn kind(&self) -> &Kind {
         &self.0
     }
 }
 
+impl Bearer {
+    /// The `authorization` header.
+    pub(crate) fn header(&self, now: impl Fn() -> SystemTime) -> Result<HeaderValue, Error> {
+        let token = self.cache.get(&now, || self.fetch(&now))?;
+        let mut header = HeaderValue::try_from(header_text(&token)).map_err(|_| {
+            credential_error("the bearer token has characters that HTTP cannot carry")
+        })?;
+        header.set_sensitive(true);
+        Ok(header)
+    }
+
+    /// Gives up a token that the service refused, unless another caller did so already.
+    pub(crate) fn forget(&self, refused: &HeaderValue) {
+        self.cache.forget(|token| header_text(token) == *refused);
+    }
+
+    fn fetch(&self, now: impl Fn() -> SystemTime) -> Result<BearerToken, Error> {
+        let token = self.source.bearer_token(BEARER_SCOPE).map_err(|cause| {
+            credential_error("no bearer token could be had and nothing was sent").with_source(cause)
+        })?;
+        if token.expires_on <= now() {
+            return Err(credential_error("the bearer token that was fetched has expired"));
+        }
+        Ok(token)
+    }
+}
+
+fn header_text(token: &BearerToken) -> String {
+    format!("Bearer {}", token.token)
+}
+
+fn credential_error(problem: &str) -> Error {
+    Error::new(ErrorKind::Credential, problem)
+}
+
 impl From<AccessKey> for Credential {
     fn from(key: AccessKey) -> Self {
-        Self(key)
+        Self(Kind::Key(key))
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Kind::Key(_) => "Credential(access key, [redacted])",
+            Kind::Bearer(_) => "Credential(bearer token, [redacted])",
+        })
+    }
+}
+
+/// Fetches bearer tokens of Entra ID, for [`Credential::bearer`].
+///
+/// Implemented for every closure that takes a scope and returns a [`BearerToken`] or any error. Two sources that need no further crate than this one and its
+/// dependencies are in the [guide](crate#entra-id-in-place-of-a-key).
+pub trait TokenCredential: Send + Sync + 'static {
+    /// Fetches a token for a scope, which is `https://communication.azure.com//.default`.
+    ///
+    /// It is called without any limit on its time: limit it yourself.
+    ///
+    /// # Errors
+    ///
+    /// Any; it becomes the source of an error of the kind [`Credential`](crate::ErrorKind::Credential). Keep secrets out of it.
+    fn bearer_token(&self, scope: &str) -> Result<BearerToken, Box<dyn StdError + Send + Sync>>;
+}
+
+impl<F> TokenCredential for F
+where
+    F: Fn(&str) -> Result<BearerToken, Box<dyn StdError + Send + Sync>> + Send + Sync + 'static,
+{
+    fn bearer_token(&self, scope: &str) -> Result<BearerToken, Box<dyn StdError + Send + Sync>> {
+        self(scope)
+    }
+}
+
+/// A bearer token of Entra ID, and when it ends.
+#[derive(Clone)]
+pub struct BearerToken {
+    token: String,
+    expires_on: SystemTime,
+}
+
+impl BearerToken {
+    /// A token as it goes into the `authorization` header, without `Bearer`.
+    #[must_use]
+    pub fn new(token: impl Into<String>, expires_on: SystemTime) -> Self {
+        Self { token: token.into(), expires_on }
+    }
+}
+
+impl Expires for BearerToken {
+    fn expires_on(&self) -> SystemTime {
+        self.expires_on
+    }
+}
+
+impl fmt::Debug for BearerToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BearerToken([redacted])")
     }
 }
 

@@ -12,6 +12,8 @@ type Source = Box<dyn StdError + Send + Sync>;
 pub enum ErrorKind {
     /// The caller's input was refused; nothing was sent.
     InvalidInput,
+    /// The source of bearer tokens failed; nothing was sent.
+    Credential,
     /// The request never reached the service (name resolution, connecting, TLS); sending it again is safe.
     Connection,
     /// The answer did not come in time; the service may have processed the request.

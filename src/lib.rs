@@ -75,34 +75,46 @@
     )
 )]
 
+mod api_version;
+mod authentication;
+mod builder;
+mod cache;
 mod client;
 mod clock;
 mod connection_string;
 mod credential;
 mod endpoint;
 mod error;
+mod identifier;
 mod operation;
 mod pipeline;
+mod report;
 mod response;
 mod retry;
 mod signing;
 mod timestamp;
 mod token;
+mod token_source;
 mod transport;
 mod user;
 
 #[cfg(feature = "emulator")]
 pub mod emulator;
 
-pub use client::{CommunicationIdentityClient, CommunicationIdentityClientBuilder};
+pub use api_version::ApiVersion;
+pub use builder::CommunicationIdentityClientBuilder;
+pub use client::CommunicationIdentityClient;
 pub use connection_string::ConnectionString;
-pub use credential::{AccessKey, Credential};
+pub use credential::{AccessKey, BearerToken, Credential, TokenCredential};
 pub use endpoint::Endpoint;
 pub use error::{Error, ErrorKind};
+pub use identifier::{CommunicationCloud, CommunicationIdentifier};
+pub use report::CallReport;
 pub use retry::RetryPolicy;
 pub use signing::{RequestToSign, SignedHeaders};
 pub use token::{AccessToken, TokenRequest, TokenScope};
-pub use user::CommunicationUserIdentifier;
+pub use token_source::TokenSource;
+pub use user::{CommunicationUserDetails, CommunicationUserIdentifier};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -4,6 +4,7 @@
 
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
+use serde_json::json;
 use ureq::http::Method;
 
 use crate::error::Error;
@@ -33,6 +34,39 @@ impl Operation {
     pub(crate) fn create_user_and_token(request: &TokenRequest) -> Result<Self, Error> {
         let body = token_body("createTokenWithScopes", request)?;
         Ok(Self::create("create_user_and_token", body))
+    }
+
+    /// The same custom id gives the same user: it may be repeated.
+    pub(crate) fn create_user_with_custom_id(custom_id: &str) -> Result<Self, Error> {
+        if custom_id.trim().is_empty() {
+            return Err(Error::invalid_input("custom id is empty: expected 1 to 256 characters"));
+        }
+        let body = json!({ "customId": custom_id }).to_string().into_bytes();
+        Ok(Self::post("create_user_with_custom_id", "/identities".to_owned(), body))
+    }
+
+    pub(crate) fn get_user(user: &CommunicationUserIdentifier) -> Self {
+        Self { name: "get_user", method: Method::GET, ..Self::delete_user(user) }
+    }
+
+    pub(crate) fn exchange_teams_user_token(
+        teams_token: &str,
+        client_id: &str,
+        user_object_id: &str,
+    ) -> Result<Self, Error> {
+        let arguments = [
+            ("teams_token", teams_token),
+            ("client_id", client_id),
+            ("user_object_id", user_object_id),
+        ];
+        if let Some((name, _)) = arguments.iter().find(|(_, value)| value.trim().is_empty()) {
+            return Err(Error::invalid_input(format!(
+                "{name} is empty: expected the Entra token of a Teams user, the application's id and the user's object id"
+            )));
+        }
+        let body = json!({ "token": teams_token, "appId": client_id, "userId": user_object_id });
+        let path = "/teamsUser/:exchangeAccessToken".to_owned();
+        Ok(Self::post("exchange_teams_user_token", path, body.to_string().into_bytes()))
     }
 
     pub(crate) fn issue_token(

@@ -2,24 +2,28 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::sync::{PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime};
 
-use ureq::http::{HeaderMap, HeaderName, HeaderValue, Request};
+use ureq::http::{HeaderValue, Request};
 
+use crate::api_version::ApiVersion;
+use crate::authentication::{Authentication, shifted};
 use crate::clock::Clock;
 use crate::credential::Credential;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, RequestContext};
 use crate::operation::Operation;
-use crate::response::{NOTABLE_CLOCK_DIFFERENCE, Reader, Reply, date};
+use crate::report::CallReport;
+use crate::response::{Reader, Reply};
 use crate::retry::{FailedAttempt, Outcome, RetryPolicy};
 use crate::signing::RequestToSign;
 use crate::transport::{Failure, Limits, Transport};
 
 pub(crate) struct Pipeline {
     pub(crate) endpoint: Endpoint,
-    pub(crate) credential: Credential,
-    pub(crate) api_version: String,
+    pub(crate) credential: RwLock<Credential>,
+    pub(crate) api_version: ApiVersion,
     pub(crate) user_agent: HeaderValue,
     pub(crate) connect_timeout: Duration,
     pub(crate) timeout: Duration,
@@ -27,8 +31,24 @@ pub(crate) struct Pipeline {
     pub(crate) transport: Transport,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) clock_correction: bool,
-    /// Seconds to add to our clock to have the service's, once ours was found to be wrong.
+    /// Seconds from our clock to the service's, once ours was found to be wrong.
     pub(crate) clock_offset: AtomicI64,
+}
+
+/// Hears how each call went.
+pub(crate) type Observer = dyn Fn(&CallReport) + Send + Sync;
+
+/// What the attempts of one call share.
+struct Call<'a> {
+    operation: &'a Operation,
+    context: RequestContext,
+    started: Instant,
+    authentication: Authentication,
+    attempts: u32,
+    /// Whether an attempt that failed may have done its work all the same.
+    in_doubt: bool,
+    /// Kept only if somebody wants to hear it.
+    report: Option<CallReport>,
 }
 
 impl Pipeline {
@@ -36,161 +56,168 @@ impl Pipeline {
         &self,
         operation: &Operation,
         read: impl Fn(&Reader, Reply) -> Result<T, Error>,
+        observer: Option<&Observer>,
     ) -> Result<T, Error> {
-        let context = RequestContext {
-            operation: operation.name,
-            host: self.endpoint.host().to_owned(),
-            api_version: self.api_version.clone(),
-            client_request_id: random_uuid(),
+        let client_request_id = random_uuid();
+        let mut call = Call {
+            operation,
+            started: self.clock.instant(),
+            authentication: Authentication::new(self.credential(), self.clock_offset()),
+            attempts: 0,
+            in_doubt: false,
+            report: observer.map(|_| CallReport::new(operation.name, &client_request_id)),
+            context: RequestContext {
+                operation: operation.name,
+                host: self.endpoint.host().to_owned(),
+                api_version: self.api_version.to_string(),
+                client_request_id,
+            },
         };
-        let started = self.clock.instant();
-        let elapsed = || self.clock.instant().saturating_duration_since(started);
-        let time_left = || self.retry_policy.remaining(elapsed());
-        let mut clock = SigningClock::new(self.clock_offset.load(Ordering::Relaxed));
-        let mut attempts = 0;
-        let mut in_doubt = false;
+        let result = self.repeat(&mut call, read);
+        if let (Some(observer), Some(mut report)) = (observer, call.report.take()) {
+            report.finish(result.is_ok(), call.attempts, self.elapsed(&call));
+            observer(&report);
+        }
+        result
+    }
+
+    pub(crate) fn credential(&self) -> Credential {
+        self.credential.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn replace_credential(&self, credential: Credential) {
+        *self.credential.write().unwrap_or_else(PoisonError::into_inner) = credential;
+    }
+
+    pub(crate) fn clock_offset(&self) -> i64 {
+        self.clock_offset.load(Ordering::Relaxed)
+    }
+
+    /// The service's time, as far as we know it.
+    pub(crate) fn service_time(&self) -> SystemTime {
+        shifted(self.clock.now(), self.clock_offset())
+    }
+
+    fn repeat<T>(
+        &self,
+        call: &mut Call<'_>,
+        read: impl Fn(&Reader, Reply) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         loop {
-            attempts += 1;
-            let limits = Limits::new(self.connect_timeout, time_left().min(self.timeout));
-            let result = self.attempt(operation, &context, limits, &mut clock, &read);
-            let error = match result {
+            let error = match self.attempt(call, &read) {
                 Ok(value) => {
-                    self.clock_offset.store(clock.offset, Ordering::Relaxed);
+                    self.clock_offset.store(call.authentication.offset(), Ordering::Relaxed);
                     return Ok(value);
                 }
-                Err(error) => error.with_request(&context),
+                Err(error) => error.with_request(&call.context),
             };
-            let retry_now = self.clock_correction
-                && is_about_the_signature(&error)
-                && clock.correct()
-                && !time_left().is_zero();
-            if retry_now {
+            let outcome = Outcome::of(&error);
+            call.in_doubt |= leaves_doubt(&error, outcome);
+            if is_about_the_credential(&error)
+                && call.authentication.recover(self.clock_correction)
+                && !self.time_left(call).is_zero()
+            {
                 continue;
             }
-            let outcome = Outcome::of(&error);
-            in_doubt |= leaves_doubt(&error, outcome);
             let delay = self.retry_policy.next_delay(&FailedAttempt {
-                number: attempts - u32::from(clock.corrected),
+                number: call.attempts - u32::from(call.authentication.has_recovered()),
                 outcome,
-                repeatable: operation.repeatable,
+                repeatable: call.operation.repeatable,
                 server_delay: error.retry_after(),
-                elapsed: elapsed(),
+                elapsed: self.elapsed(call),
                 jitter: u32::try_from(random_u64() % 401).unwrap_or_default(),
             });
             if let Some(delay) = delay {
                 self.clock.sleep(delay);
             }
             // Sleeping may take longer than was asked for.
-            if delay.is_none() || time_left().is_zero() {
-                return Err(summary(error, operation, attempts, elapsed(), in_doubt));
+            if delay.is_none() || self.time_left(call).is_zero() {
+                return Err(call.failed(error, self.elapsed(call)));
             }
         }
     }
 
-    /// Signs the request for this instant, sends it once and reads the answer.
+    /// Authenticates the request for this instant, sends it once and reads the answer.
     fn attempt<T>(
         &self,
-        operation: &Operation,
-        context: &RequestContext,
-        limits: Limits,
-        clock: &mut SigningClock,
+        call: &mut Call<'_>,
         read: impl Fn(&Reader, Reply) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        let request = self.request(call)?;
+        let limits = Limits::new(self.connect_timeout, self.timeout.min(self.time_left(call)));
+        call.attempts += 1;
         let sent = self.clock.now();
-        let request = self.request(operation, context, clock.signing_time(sent))?;
-        let reply =
-            self.transport.send(request, &operation.body, limits).map_err(Failure::into_error)?;
+        let reply = self
+            .transport
+            .send(request, &call.operation.body, limits)
+            .map_err(Failure::into_error)?;
         let received = self.clock.now();
-        clock.measure(sent, received, &reply.headers);
-        let reader =
-            Reader { request: context.clone(), now: received, clock_corrected: clock.corrected };
+        call.authentication.measure(sent, received, &reply.headers);
+        if let Some(report) = &mut call.report {
+            report.answered(reply.status, &reply.headers);
+        }
+        let reader = Reader {
+            request: call.context.clone(),
+            now: received,
+            recovered: call.authentication.has_recovered(),
+        };
         read(&reader, reply)
     }
 
-    fn request(
-        &self,
-        operation: &Operation,
-        context: &RequestContext,
-        at: SystemTime,
-    ) -> Result<Request<()>, Error> {
+    fn request(&self, call: &mut Call<'_>) -> Result<Request<()>, Error> {
+        let Operation { method, path, body, .. } = call.operation;
         let host = self.endpoint.host();
-        let target = format!("{}?api-version={}", operation.path, self.api_version);
-        let to_sign = RequestToSign {
-            method: operation.method.as_str(),
-            host,
-            path_and_query: &target,
-            body: &operation.body,
-        };
-        let signed = self.credential.access_key().sign(&to_sign, at)?;
+        let target = format!("{path}?api-version={}", self.api_version);
         let mut request = Request::builder()
-            .method(&operation.method)
+            .method(method)
             .uri(format!("{}{target}", self.endpoint))
             .header("host", host)
             .header("accept", "application/json")
             .header("user-agent", &self.user_agent)
-            .header("x-ms-client-request-id", &context.client_request_id);
-        if !operation.body.is_empty() {
+            .header("x-ms-client-request-id", &call.context.client_request_id);
+        if !body.is_empty() {
             request = request.header("content-type", "application/json");
         }
-        for (name, value) in signed.headers() {
-            request = request.header(HeaderName::from_static(name), value);
-        }
+        let to_sign =
+            RequestToSign { method: method.as_str(), host, path_and_query: &target, body };
+        let request = call.authentication.authenticate(request, &to_sign, || self.clock.now())?;
         request.body(()).map_err(|error| {
             Error::invalid_input("the request cannot be written as HTTP: is the user id too long?")
                 .with_source(error)
         })
     }
+
+    fn elapsed(&self, call: &Call<'_>) -> Duration {
+        self.clock.instant().saturating_duration_since(call.started)
+    }
+
+    fn time_left(&self, call: &Call<'_>) -> Duration {
+        self.retry_policy.remaining(self.elapsed(call))
+    }
 }
 
-/// The clock that a call signs by: ours, moved by what is known of the service's.
-struct SigningClock {
-    offset: i64,
-    corrected: bool,
-    /// What the last answer's `Date` says the offset should be.
-    measured: Option<i64>,
-}
-
-impl SigningClock {
-    fn new(offset: i64) -> Self {
-        Self { offset, corrected: false, measured: None }
-    }
-
-    fn signing_time(&self, now: SystemTime) -> SystemTime {
-        let distance = Duration::from_secs(self.offset.unsigned_abs());
-        let moved =
-            if self.offset < 0 { now.checked_sub(distance) } else { now.checked_add(distance) };
-        moved.unwrap_or(now)
-    }
-
-    /// Compares the answer's `Date` with the middle of the round trip.
-    fn measure(&mut self, sent: SystemTime, received: SystemTime, headers: &HeaderMap) {
-        let round_trip = received.duration_since(sent).unwrap_or_default();
-        let middle = sent + round_trip / 2;
-        self.measured = date(headers).map(|theirs| match theirs.duration_since(middle) {
-            Ok(ahead) => seconds(ahead),
-            Err(behind) => -seconds(behind.duration()),
-        });
-    }
-
-    /// Takes over the measured offset, once for each call and only if it makes a difference.
-    fn correct(&mut self) -> bool {
-        let Some(measured) = self.measured else { return false };
-        let notable = measured.abs_diff(self.offset) > NOTABLE_CLOCK_DIFFERENCE.as_secs();
-        if self.corrected || !notable {
-            return false;
+impl Call<'_> {
+    /// The error of the last attempt, with what is known of all of them.
+    fn failed(&self, error: Error, elapsed: Duration) -> Error {
+        let error = error.with_attempts(self.attempts, elapsed);
+        if !self.in_doubt {
+            return error;
         }
-        self.offset = measured;
-        self.corrected = true;
-        true
+        let consequence = match error.kind() {
+            _ if !self.operation.repeatable => {
+                Some("a user may have been created whose id nobody knows")
+            }
+            ErrorKind::Timeout | ErrorKind::Transport => {
+                Some("the service may have done it all the same; repeating it does no harm")
+            }
+            _ => None,
+        };
+        error.in_doubt(consequence)
     }
 }
 
-fn seconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
-}
-
-/// A 401 that a wrong clock can cause, unlike one about an id or an exchanged token.
-fn is_about_the_signature(error: &Error) -> bool {
+/// A 401 that a wrong clock or an old bearer token can cause, unlike one about an id or an exchanged token.
+fn is_about_the_credential(error: &Error) -> bool {
     error.status() == Some(401)
         && !matches!(error.code(), Some("IdentityNotOwned" | "InvalidAccessToken"))
 }
@@ -204,31 +231,8 @@ fn leaves_doubt(error: &Error, outcome: Outcome) -> bool {
     }
 }
 
-fn summary(
-    error: Error,
-    operation: &Operation,
-    attempts: u32,
-    elapsed: Duration,
-    in_doubt: bool,
-) -> Error {
-    // Nothing was sent if the input was at fault.
-    let attempts = if error.kind() == ErrorKind::InvalidInput { attempts - 1 } else { attempts };
-    let error = error.with_attempts(attempts, elapsed);
-    if !in_doubt {
-        return error;
-    }
-    let consequence = match error.kind() {
-        _ if !operation.repeatable => Some("a user may have been created whose id nobody knows"),
-        ErrorKind::Timeout | ErrorKind::Transport => {
-            Some("the service may have done it all the same; repeating it does no harm")
-        }
-        _ => None,
-    };
-    error.in_doubt(consequence)
-}
-
 fn random_u64() -> u64 {
-    // std seeds its hash maps with randomness from the system; it is all that is needed here.
+    // std seeds its hash maps with randomness from the system; that is all that is needed here.
     RandomState::new().hash_one(())
 }
 

@@ -8,7 +8,7 @@ use ureq::http::{HeaderMap, StatusCode};
 use crate::error::{Answer, Error, ErrorKind, RequestContext};
 use crate::timestamp::parse_rfc3339;
 use crate::token::AccessToken;
-use crate::user::CommunicationUserIdentifier;
+use crate::user::{CommunicationUserDetails, CommunicationUserIdentifier};
 
 /// A difference between our clock and the answer's `Date` that explains a 401. The service does not publish its tolerance.
 pub(crate) const NOTABLE_CLOCK_DIFFERENCE: Duration = Duration::from_secs(4 * 60);
@@ -41,8 +41,8 @@ pub(crate) struct Reader {
     pub(crate) request: RequestContext,
     /// When the answer arrived, by our clock.
     pub(crate) now: SystemTime,
-    /// Whether the request was signed with the service's time in place of ours.
-    pub(crate) clock_corrected: bool,
+    /// Whether the call has tried already what can be done about a 401.
+    pub(crate) recovered: bool,
 }
 
 impl Reader {
@@ -71,6 +71,11 @@ impl Reader {
                 .unreadable(answer, &format!("{problem}, but the user {user} was created: issue a token for it or delete it"))
                 .with_created_user(user.identifier())),
         }
+    }
+
+    pub(crate) fn user_details(&self, reply: Reply) -> Result<CommunicationUserDetails, Error> {
+        let (answer, json) = self.success(reply)?;
+        details_in(&json).map_err(|problem| self.unreadable(answer, problem))
     }
 
     pub(crate) fn token(&self, reply: Reply) -> Result<AccessToken, Error> {
@@ -204,7 +209,7 @@ impl Reader {
             Err(behind) => (behind.duration(), "behind"),
         };
         (difference > NOTABLE_CLOCK_DIFFERENCE).then(|| {
-            let consequence = if self.clock_corrected {
+            let consequence = if self.recovered {
                 "signing with the service's time did not help, so check the access key as well"
             } else {
                 "set it right"
@@ -217,12 +222,10 @@ impl Reader {
     }
 
     fn answer(&self, reply: &Reply) -> Answer {
-        // Not by `excerpt`: these ids are as long as secrets.
-        let header = |name| reply.headers.get(name)?.to_str().ok().map(str::to_owned);
         Answer {
             status: Some(reply.status.as_u16()),
-            ms_cv: header("ms-cv"),
-            azure_ref: header("x-azure-ref"),
+            ms_cv: correlation_id(&reply.headers, "ms-cv"),
+            azure_ref: correlation_id(&reply.headers, "x-azure-ref"),
             retry_after: self.retry_after(&reply.headers),
             ..Answer::default()
         }
@@ -246,14 +249,34 @@ impl Reader {
     }
 }
 
+/// Not cut or cleaned as foreign texts are: these ids are as long as secrets.
+pub(crate) fn correlation_id(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
 /// What the service's clock showed when it answered.
 pub(crate) fn date(headers: &HeaderMap) -> Option<SystemTime> {
     httpdate::parse_http_date(headers.get("date")?.to_str().ok()?).ok()
 }
 
 fn user_in(json: &Value) -> Result<CommunicationUserIdentifier, &'static str> {
-    let id = json.get("identity").and_then(|identity| identity.get("id")).and_then(Value::as_str);
-    id.ok_or("its body has no identity")?.parse().map_err(|_| "the identity's id is empty")
+    identifier_in(json.get("identity").unwrap_or(&Value::Null))
+}
+
+fn identifier_in(identity: &Value) -> Result<CommunicationUserIdentifier, &'static str> {
+    let id = identity.get("id").and_then(Value::as_str).ok_or("its body has no identity")?;
+    id.parse().map_err(|_| "the identity's id is none of a communication user")
+}
+
+fn details_in(json: &Value) -> Result<CommunicationUserDetails, &'static str> {
+    let text = |name| json.get(name).and_then(Value::as_str);
+    Ok(CommunicationUserDetails {
+        identifier: identifier_in(json)?,
+        custom_id: text("customId").map(str::to_owned),
+        last_token_issued_at: text("lastTokenIssuedAt")
+            .map(|text| parse_rfc3339(text).ok_or("its lastTokenIssuedAt is no RFC 3339 timestamp"))
+            .transpose()?,
+    })
 }
 
 fn token_in(json: Option<&Value>) -> Result<AccessToken, &'static str> {

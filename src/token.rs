@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use crate::cache::Expires;
 use crate::error::Error;
 
 /// An access token of a user, and when it ends.
@@ -53,8 +54,39 @@ impl AccessToken {
         &self.expires_on_text
     }
 
+    /// Whether the token has expired at an instant, such as [`SystemTime::now`].
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use acs_identity::{CommunicationIdentityClient, emulator::Emulator};
+    /// # let emulator = Emulator::start()?;
+    /// # let client = CommunicationIdentityClient::from_connection_string(&emulator.connection_string())?;
+    /// let (_user, token) = client.create_user_and_token(["chat"])?;
+    /// let now = std::time::SystemTime::now();
+    /// assert!(!token.is_expired(now));
+    /// assert!(token.expires_within(Duration::from_secs(25 * 60 * 60), now));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn is_expired(&self, now: SystemTime) -> bool {
+        self.expires_within(Duration::ZERO, now)
+    }
+
+    /// Whether the token expires at most so long after an instant, or has expired.
+    #[must_use]
+    pub fn expires_within(&self, duration: Duration, now: SystemTime) -> bool {
+        self.expires_on.duration_since(now).is_ok_and(|left| left <= duration)
+            || self.expires_on <= now
+    }
+
     pub(crate) fn new(token: String, expires_on: SystemTime, expires_on_text: String) -> Self {
         Self { token, expires_on, expires_on_text }
+    }
+}
+
+impl Expires for AccessToken {
+    fn expires_on(&self) -> SystemTime {
+        self.expires_on
     }
 }
 
@@ -242,6 +274,19 @@ mod tests {
                 ),
             );
         }
+    }
+
+    #[test]
+    fn expiry_is_told_for_any_instant() {
+        let ends = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
+        let token = AccessToken::new(String::new(), ends, String::new());
+        let second = Duration::from_secs(1);
+        assert!(!token.is_expired(ends - second));
+        assert!(token.is_expired(ends));
+        assert!(token.is_expired(ends + second));
+        assert!(!token.expires_within(second, ends - 2 * second));
+        assert!(token.expires_within(second, ends - second));
+        assert!(token.expires_within(second, ends + second));
     }
 
     #[test]

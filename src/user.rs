@@ -1,12 +1,9 @@
 //! The id of a communication user.
 
 use std::fmt;
-use std::str::FromStr;
+use std::time::SystemTime;
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-use crate::error::Error;
+use serde::{Serialize, Serializer};
 
 /// A user of an ACS resource, known by its id (`8:acs:<resource>_<user>`).
 ///
@@ -35,26 +32,10 @@ impl CommunicationUserIdentifier {
     pub fn identifier(&self) -> &str {
         &self.0
     }
-}
 
-impl FromStr for CommunicationUserIdentifier {
-    type Err = Error;
-
-    /// Takes an id as it is; whether it exists is for the service to judge.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if it is blank, or `.` or `..`, which would address something other than a user.
-    fn from_str(id: &str) -> Result<Self, Error> {
-        if id.trim().is_empty() {
-            return Err(Error::invalid_input("user id is empty: expected 8:acs:<resource>_<user>"));
-        }
-        if matches!(id, "." | "..") {
-            return Err(Error::invalid_input(
-                "user id is a path, not an id: expected 8:acs:<resource>_<user>",
-            ));
-        }
-        Ok(Self(id.to_owned()))
+    /// Of an id that was found to be one of a communication user, or of a kind that nobody knows yet.
+    pub(crate) fn from_checked(id: &str) -> Self {
+        Self(id.to_owned())
     }
 }
 
@@ -71,9 +52,33 @@ impl Serialize for CommunicationUserIdentifier {
     }
 }
 
-/// From the text of the id.
-impl<'de> Deserialize<'de> for CommunicationUserIdentifier {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+/// A user as the service knows it.
+///
+/// Read with [`CommunicationIdentityClient::get_user`](crate::CommunicationIdentityClient::get_user), in preview.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[doc(alias = "CommunicationUserDetail")]
+pub struct CommunicationUserDetails {
+    pub(crate) identifier: CommunicationUserIdentifier,
+    pub(crate) custom_id: Option<String>,
+    pub(crate) last_token_issued_at: Option<SystemTime>,
+}
+
+impl CommunicationUserDetails {
+    /// The user's identifier.
+    #[must_use]
+    pub fn identifier(&self) -> &CommunicationUserIdentifier {
+        &self.identifier
+    }
+
+    /// The id that the user was created with, if any.
+    #[must_use]
+    pub fn custom_id(&self) -> Option<&str> {
+        self.custom_id.as_deref()
+    }
+
+    /// When a token was last issued for the user, in whole seconds; `None` before the first.
+    #[must_use]
+    pub fn last_token_issued_at(&self) -> Option<SystemTime> {
+        self.last_token_issued_at
     }
 }

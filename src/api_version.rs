@@ -1,0 +1,97 @@
+//! Versions of the service's interface.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::error::Error;
+
+/// A version of the service's interface. An open set: any text that looks like one passes through to the service.
+///
+/// ```
+/// use acs_identity::ApiVersion;
+///
+/// assert_eq!(ApiVersion::default(), ApiVersion::V2023_10_01);
+/// assert_eq!(ApiVersion::from("2023-10-01"), ApiVersion::V2023_10_01);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[doc(alias = "ServiceVersion")]
+#[doc(alias = "CommunicationIdentityServiceVersion")]
+pub struct ApiVersion(Cow<'static, str>);
+
+impl ApiVersion {
+    /// The first generally available one.
+    pub const V2021_03_07: Self = Self(Cow::Borrowed("2021-03-07"));
+    /// Exchanging a Teams user's token takes the application's and the user's id.
+    pub const V2022_06_01: Self = Self(Cow::Borrowed("2022-06-01"));
+    /// Tokens with a lifetime of choice.
+    pub const V2022_10_01: Self = Self(Cow::Borrowed("2022-10-01"));
+    /// The scopes that only join: the default, as in the official SDKs.
+    pub const V2023_10_01: Self = Self(Cow::Borrowed("2023-10-01"));
+    /// Preview: custom ids and reading users back. No later version has them.
+    pub const V2025_03_02_PREVIEW: Self = Self(Cow::Borrowed("2025-03-02-preview"));
+    /// As `2023-10-01` for what this crate does.
+    pub const V2025_06_30: Self = Self(Cow::Borrowed("2025-06-30"));
+    /// As `2023-10-01` for what this crate does.
+    pub const V2026_07_22: Self = Self(Cow::Borrowed("2026-07-22"));
+    /// As `2023-10-01` for what this crate does.
+    pub const V2026_09_23: Self = Self(Cow::Borrowed("2026-09-23"));
+
+    /// The text that is sent.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn checked(self) -> Result<Self, Error> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+        if self.0.is_empty() || !self.0.chars().all(allowed) {
+            return Err(Error::invalid_input(
+                "api_version is malformed: expected a date such as 2023-10-01",
+            ));
+        }
+        Ok(self)
+    }
+
+    /// Refuses the preview's operations on versions that are known not to have them; of others the service is the judge.
+    pub(crate) fn require_custom_ids(&self) -> Result<(), Error> {
+        const WITHOUT: [ApiVersion; 7] = [
+            ApiVersion::V2021_03_07,
+            ApiVersion::V2022_06_01,
+            ApiVersion::V2022_10_01,
+            ApiVersion::V2023_10_01,
+            ApiVersion::V2025_06_30,
+            ApiVersion::V2026_07_22,
+            ApiVersion::V2026_09_23,
+        ];
+        if WITHOUT.contains(self) {
+            return Err(Error::invalid_input(format!(
+                "api-version {self} has neither custom ids nor reading of users: set api_version(ApiVersion::V2025_03_02_PREVIEW) on the builder"
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl Default for ApiVersion {
+    fn default() -> Self {
+        Self::V2023_10_01
+    }
+}
+
+impl fmt::Display for ApiVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<&str> for ApiVersion {
+    fn from(version: &str) -> Self {
+        Self::from(version.to_owned())
+    }
+}
+
+impl From<String> for ApiVersion {
+    fn from(version: String) -> Self {
+        Self(Cow::Owned(version))
+    }
+}
