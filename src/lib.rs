@@ -26,43 +26,59 @@
 //! | create a user | [`create_user`](CommunicationIdentityClient::create_user) |
 //! | create a user with a token | [`create_user_and_token`](CommunicationIdentityClient::create_user_and_token) |
 //! | issue a token | [`issue_token`](CommunicationIdentityClient::issue_token) |
+//! | have a token that is always fresh | [`token_source`](CommunicationIdentityClient::token_source) |
 //! | revoke all tokens of a user | [`revoke_tokens`](CommunicationIdentityClient::revoke_tokens) |
 //! | delete a user | [`delete_user`](CommunicationIdentityClient::delete_user) |
+//! | exchange a Teams user's token | [`exchange_teams_user_token`](CommunicationIdentityClient::exchange_teams_user_token) |
+//! | create a user under an id of your own (preview) | [`create_user_with_custom_id`](CommunicationIdentityClient::create_user_with_custom_id) |
+//! | read a user back (preview) | [`get_user`](CommunicationIdentityClient::get_user) |
 //!
 //! # Getting a client
 //!
-//! [`CommunicationIdentityClient::from_connection_string`] takes what the portal shows, [`CommunicationIdentityClient::new`] an endpoint and an
-//! [`AccessKey`]; everything else is on the [builder](CommunicationIdentityClient::builder). One client serves all threads of a program and keeps its
-//! connections: make one and clone it. The library reads no environment variables but those that name a proxy.
+//! [`CommunicationIdentityClient::from_connection_string`] takes what the portal shows,
+//! [`CommunicationIdentityClient::new`] an endpoint and an [`AccessKey`], or a [`Credential`] that
+//! brings [tokens of Entra ID](guide::entra). Everything else is on the
+//! [builder](CommunicationIdentityClient::builder): timeouts, retries, api-version, an agent with TLS
+//! roots and a proxy of your own. One client serves all threads of a program and keeps its
+//! connections: make one and clone it. The library reads no environment variables but those that name
+//! a proxy.
 //!
-//! # Errors
+//! # Errors, retries, deadlines
 //!
-//! Every failure is an [`Error`], and [`Error::kind`] says what to do:
-//!
-//! - [`InvalidInput`](ErrorKind::InvalidInput): correct the input; nothing was sent.
-//! - [`Connection`](ErrorKind::Connection): check endpoint, network and proxy; nothing was sent.
-//! - [`Timeout`](ErrorKind::Timeout), [`Transport`](ErrorKind::Transport): the service may or may not have done what was asked. Issuing, revoking and
-//!   deleting can be repeated; creating again may leave a user behind whose id nobody knows.
-//! - [`Service`](ErrorKind::Service): the service refused, see [`Error::status`] and [`Error::code`]. A 401 `IdentityNotOwned` is about the user's id, not about the key.
-//! - [`Response`](ErrorKind::Response): the service did it, but its answer was unreadable. If a user was created, [`Error::created_user_id`] has its id.
+//! Every failure is an [`Error`]; [`Error::kind`] says what happened, and its text what to do about it:
+//! see [the page on errors](guide::errors). What can be repeated without harm is repeated, up to three
+//! times and for at most 100 seconds; a create is repeated only if it surely was not processed: see
+//! [the page on retries](guide::retries).
 //!
 //! # Secrets
 //!
-//! Keys, tokens and connection strings are in no error, no `Debug` output and no log line of this crate. A key is decoded once and kept only as keyed
-//! HMAC state, which is wiped on drop. Redirects are not followed, so a signature never leaves for another host.
+//! Keys, tokens and connection strings are in no error, no `Debug` output and no log line of this
+//! crate: see [the page on secrets](guide::secrets).
 //!
 //! # Testing your code
 //!
-//! With the feature `emulator`, the [`emulator`] module is a local service that checks signatures, answers like the real one and fails on order.
+//! With the feature `emulator`, the [`emulator`] module is a local service that checks signatures,
+//! answers like the real one and fails on order: see [the page on testing](guide::testing).
 //!
 //! # Features
 //!
-//! - `rustls` (default): TLS by rustls and ring, with Mozilla's roots compiled in.
-//! - `platform-verifier`: rustls, with the certificates that the operating system trusts.
-//! - `native-tls`: TLS by the system's library; used when `rustls` is off.
-//! - `emulator`: the local service; adds no dependency.
+//! | feature | what it does |
+//! |---|---|
+//! | `rustls` (default) | TLS by rustls and ring, with Mozilla's root certificates compiled in |
+//! | `platform-verifier` | rustls, with the certificates that the operating system trusts |
+//! | `native-tls` | TLS by the system's library; used when `rustls` is off |
+//! | `emulator` | the local service; adds no dependency |
 //!
-//! Without any TLS feature the crate builds, and talks to loopback hosts only.
+//! Without any TLS feature the crate builds, and talks to loopback hosts only, unless an agent of yours
+//! brings TLS. The minimum supported Rust version is 1.88; raising it is no breaking change.
+//!
+//! # What this crate does not do
+//!
+//! Chat, calling, SMS and e-mail are other services; [`AccessKey::sign`] signs requests to them. The
+//! service cannot list its users, so neither can this crate: keep the ids. There is no async interface:
+//! call it within `spawn_blocking` or its like.
+//!
+//! Coming from the Python SDK? [Each call side by side](guide::from_python).
 
 #![cfg_attr(
     test,
@@ -100,6 +116,8 @@ mod user;
 
 #[cfg(feature = "emulator")]
 pub mod emulator;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 
 pub use api_version::ApiVersion;
 pub use builder::CommunicationIdentityClientBuilder;
