@@ -78,10 +78,12 @@ impl Authentication {
                 bearer.forget(refused);
                 true
             }
-            (Kind::Key(_), _, Some(measured)) if clock_correction => {
-                let difference = measured.abs_diff(self.offset);
+            (Kind::Key(_), _, Some(measured))
+                if clock_correction
+                    && measured.abs_diff(self.offset) > NOTABLE_CLOCK_DIFFERENCE.as_secs() =>
+            {
                 self.offset = measured;
-                difference > NOTABLE_CLOCK_DIFFERENCE.as_secs()
+                true
             }
             _ => false,
         };
