@@ -15,6 +15,7 @@ mod connection_string;
 mod emulator;
 mod hostile_server;
 mod http;
+mod process;
 mod secrets;
 mod signing_vectors;
 mod tls;
