@@ -16,6 +16,7 @@ mod emulator;
 mod hostile_server;
 mod http;
 mod process;
+mod programs;
 mod secrets;
 mod signing_vectors;
 mod tls;
