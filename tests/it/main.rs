@@ -11,6 +11,7 @@
 )]
 
 mod auto_traits;
+mod build_script;
 mod connection_string;
 mod emulator;
 mod hostile_server;
