@@ -9,7 +9,8 @@ use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
-use super::request::{Request, percent_decoded};
+use super::request::Request;
+use super::string_to_sign::Signed;
 use crate::timestamp;
 
 // Ours: the window of the identity service is not published; Azure App Configuration, which has the same scheme, documents 15 minutes.
@@ -18,6 +19,8 @@ const DATE_WINDOW: Duration = Duration::from_secs(15 * 60);
 pub(super) const WRONG_CONTENT_HASH: &str =
     "Request 'x-ms-content-sha256' differs from generated content hash.";
 pub(super) const DENIED: &str = "Denied by the resource provider.";
+
+const FORM: &str = "has to be \"HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature=<base64>\", or to name date in place of x-ms-date";
 
 /// The access key, as text for the connection string and as bytes for signing.
 pub(super) struct SharedKey {
@@ -74,10 +77,9 @@ pub(super) fn authenticate(
         }
         return denied("the bearer token is not one that the emulator was told to accept");
     }
-    let Some((date_header, signature)) = parse_authorization(authorization) else {
-        return denied(
-            "the Authorization header has to be \"HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature=<base64>\", or to name date in place of x-ms-date",
-        );
+    let (date_header, signature) = match parse_authorization(authorization) {
+        Ok(parsed) => parsed,
+        Err(problem) => return denied(format!("{problem}: the Authorization header {FORM}")),
     };
     let [date, host, content_hash] =
         [date_header, "host", "x-ms-content-sha256"].map(|name| (name, request.header(name)));
@@ -94,18 +96,28 @@ pub(super) fn authenticate(
     check_signature(&Signed { request, date, host, content_hash }, signature, key)
 }
 
-/// The name of the date header that was signed, and the signature.
-fn parse_authorization(value: &str) -> Option<(&'static str, &str)> {
-    let parameters = value.strip_prefix("HMAC-SHA256 ")?;
-    let (headers, signature) =
-        parameters.trim().strip_prefix("SignedHeaders=")?.split_once("&Signature=")?;
+/// The name of the date header that was signed, and the signature; or what is wrong, without any part that may be secret.
+fn parse_authorization(value: &str) -> Result<(&'static str, &str), String> {
+    let parameters = value.strip_prefix("HMAC-SHA256 ").ok_or("the scheme is not HMAC-SHA256")?;
+    let (headers, signature) = parameters
+        .trim()
+        .strip_prefix("SignedHeaders=")
+        .and_then(|rest| rest.split_once("&Signature="))
+        .ok_or("SignedHeaders or Signature is missing")?;
     // Ours: no other list, no other order; these two are all that clients were seen to send.
-    let date_header = match headers {
-        "x-ms-date;host;x-ms-content-sha256" => "x-ms-date",
-        "date;host;x-ms-content-sha256" => "date",
-        _ => return None,
-    };
-    Some((date_header, signature))
+    match headers {
+        "x-ms-date;host;x-ms-content-sha256" => Ok(("x-ms-date", signature)),
+        "date;host;x-ms-content-sha256" => Ok(("date", signature)),
+        _ if headers.bytes().all(|byte| byte == b';' || is_token(byte)) => {
+            Err(format!("the list of signed headers is {headers:?}"))
+        }
+        _ => Err("the list of signed headers is malformed".to_owned()),
+    }
+}
+
+/// What names of headers are made of, as far as lists of signed ones were ever seen.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-'
 }
 
 fn check_date(name: &str, text: &str, now: SystemTime) -> Result<(), Denial> {
@@ -145,33 +157,6 @@ fn check_content_hash(received: &str, body: &[u8]) -> Result<(), Denial> {
     })
 }
 
-/// The parts of the string to sign.
-struct Signed<'a> {
-    request: &'a Request,
-    date: &'a str,
-    host: &'a str,
-    content_hash: &'a str,
-}
-
-impl Signed<'_> {
-    fn string(&self, verb: &str, path_and_query: &str, host: &str) -> String {
-        format!("{verb}\n{path_and_query}\n{};{host};{}", self.date, self.content_hash)
-    }
-
-    /// As the service reads it, over the target exactly as it was sent.
-    fn expected(&self) -> String {
-        self.string(self.request.method.as_str(), self.request.path_and_query(), self.host)
-    }
-
-    /// Java signs the host without its port, and the service takes it.
-    fn expected_without_port(&self) -> Option<String> {
-        let (host, port) = self.host.rsplit_once(':')?;
-        let digits = port.bytes().all(|byte| byte.is_ascii_digit());
-        digits
-            .then(|| self.string(self.request.method.as_str(), self.request.path_and_query(), host))
-    }
-}
-
 fn check_signature(signed: &Signed<'_>, signature: &str, key: &SharedKey) -> Result<(), Denial> {
     let Some(signature) = BASE64_STANDARD.decode(signature).ok().filter(|bytes| bytes.len() == 32)
     else {
@@ -182,57 +167,25 @@ fn check_signature(signed: &Signed<'_>, signature: &str, key: &SharedKey) -> Res
     if accepted.iter().flatten().any(|text| hmac_sha256(&key.bytes, text)[..] == signature[..]) {
         return Ok(());
     }
-    let reason = usual_mistake(signed, &expected, &signature, key)
-        .unwrap_or("the key or the string to sign differs");
-    denied(format!("the signature does not match: {reason}; the string to sign is {expected:?}"))
+    denied(format!(
+        "the signature does not match: {}",
+        difference(signed, &expected, &signature, key)
+    ))
 }
 
 /// Tries what people's own signing code gets wrong, so that the record can name it.
-fn usual_mistake(
-    signed: &Signed<'_>,
-    expected: &str,
-    signature: &[u8],
-    key: &SharedKey,
-) -> Option<&'static str> {
-    let verb = signed.request.method.as_str();
-    let target = signed.request.path_and_query();
-    let decoded = percent_decoded(target).unwrap_or_default();
-    let url = format!("http://{}{target}", signed.host);
-    let scheme_and_host = format!("http://{}", signed.host);
-    let with_slash = format!("{}/", signed.host);
-
-    let strings = [
-        (
-            "the path was signed decoded but sent encoded",
-            signed.string(verb, &decoded, signed.host),
-        ),
-        (
-            "the path was signed encoded but sent decoded",
-            signed.string(verb, &colons_encoded(target), signed.host),
-        ),
-        ("the query was not signed", signed.string(verb, signed.request.path(), signed.host)),
-        ("the whole URL was signed in place of the path", signed.string(verb, &url, signed.host)),
-        ("the host was signed with a scheme", signed.string(verb, target, &scheme_and_host)),
-        ("the host was signed with a slash behind it", signed.string(verb, target, &with_slash)),
-        (
-            "the verb was signed in lower case",
-            signed.string(&verb.to_lowercase(), target, signed.host),
-        ),
-        ("a line feed was signed behind the last line", format!("{expected}\n")),
-        ("the lines were joined with CR LF in place of LF", expected.replace('\n', "\r\n")),
-    ];
-    let mistakes =
-        strings.iter().map(|(reason, text)| (*reason, key.bytes.as_slice(), text.as_str()));
-    let undecoded = ("the access key was not decoded from base64", key.text.as_bytes(), expected);
-
-    let mut all = mistakes.chain([undecoded]);
-    all.find(|(_, key, text)| hmac_sha256(key, text)[..] == *signature).map(|(reason, ..)| reason)
-}
-
-/// As most clients encode an id, whose only special character is the colon.
-fn colons_encoded(target: &str) -> String {
-    let encoded = target.replace(':', "%3A");
-    encoded.replace("/%3A", "/:")
+fn difference(signed: &Signed<'_>, expected: &str, signature: &[u8], key: &SharedKey) -> String {
+    let signs = |key: &[u8], text: &str| hmac_sha256(key, text)[..] == *signature;
+    let mistakes = signed.usual_mistakes();
+    if let Some((reason, text)) = mistakes.iter().find(|(_, text)| signs(&key.bytes, text)) {
+        return format!("{reason}; the string to sign is {expected:?}, but {text:?} was signed");
+    }
+    let reason = if signs(key.text.as_bytes(), expected) {
+        "the access key was not decoded from base64"
+    } else {
+        "the key or the string to sign differs"
+    };
+    format!("{reason}; the string to sign is {expected:?}")
 }
 
 fn hmac_sha256(key: &[u8], message: &str) -> [u8; 32] {
@@ -357,14 +310,27 @@ mod tests {
                 format!("DELETE\r\n{sent}\r\n{tail}"),
                 "the lines were joined with CR LF in place of LF",
             ),
-            ("DELETE".to_owned(), "the key or the string to sign differs"),
+            (
+                format!("DELETE\n{}\n{tail}", &sent[1..]),
+                "the path was signed without its leading slash",
+            ),
+            (
+                format!("DELETE\n{sent}\n{}", tail.replace(';', "\n")),
+                "date, host and hash were joined with line feeds in place of semicolons",
+            ),
         ] {
             let signature = sign(&key.bytes, &text);
             let denial = check("c2VjcmV0", "h:1", Method::DELETE, sent, &signature).unwrap_err();
-            let expected =
-                format!("the signature does not match: {reason}; the string to sign is ");
-            assert!(denial.explanation.starts_with(&expected), "{}", denial.explanation);
+            let right = format!("DELETE\n{sent}\n{tail}");
+            let expected = format!(
+                "the signature does not match: {reason}; the string to sign is {right:?}, but {text:?} was signed"
+            );
+            assert_eq!(denial.explanation, expected);
         }
+        let denial = check("c2VjcmV0", "h:1", Method::DELETE, sent, &sign(&key.bytes, "DELETE"))
+            .unwrap_err();
+        let expected = "the signature does not match: the key or the string to sign differs; the string to sign is ";
+        assert!(denial.explanation.starts_with(expected), "{}", denial.explanation);
         let right = format!("DELETE\n{sent}\n{tail}");
         let denial =
             check("c2VjcmV0", "h:1", Method::DELETE, sent, &sign(b"c2VjcmV0", &right)).unwrap_err();

@@ -23,6 +23,7 @@ pub struct RecordedRequest {
     operation: Option<Operation>,
     status: Option<u16>,
     refusal: Option<String>,
+    struck_by_fault: bool,
     received_at: Instant,
 }
 
@@ -44,8 +45,14 @@ impl RecordedRequest {
             body: request.body,
             status,
             refusal,
+            struck_by_fault: false,
             received_at: Instant::now(),
         }
+    }
+
+    pub(super) fn struck(mut self, by_fault: bool) -> Self {
+        self.struck_by_fault = by_fault;
+        self
     }
 
     /// The method, such as `POST`. Where no request could be read this is `GET`, and the target is empty.
@@ -97,6 +104,12 @@ impl RecordedRequest {
     #[must_use]
     pub fn refusal(&self) -> Option<&str> {
         self.refusal.as_deref()
+    }
+
+    /// Whether a [`Fault`](super::Fault) struck this request.
+    #[must_use]
+    pub fn struck_by_fault(&self) -> bool {
+        self.struck_by_fault
     }
 
     /// When the whole request had arrived.

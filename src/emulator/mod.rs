@@ -44,6 +44,7 @@ mod request;
 mod response;
 mod server;
 mod service;
+mod string_to_sign;
 mod teams;
 mod throttle;
 mod token;

@@ -96,6 +96,7 @@ impl Shared {
         let processed = fault.as_ref().is_none_or(|fault| fault.after_processing);
         let answer = processed.then(|| lock(&self.service).answer(&request, now));
         let effect = fault.map(|fault| fault.effect);
+        let struck = effect.is_some();
 
         let prescribed = match &effect {
             Some(Effect::Respond(prescription)) => Some(self.dressed(
@@ -123,7 +124,7 @@ impl Shared {
             (Some(Effect::Stall), _) => Delivery::Stalled(None),
             (_, _) => Delivery::Dropped,
         };
-        self.record(RecordedRequest::new(request, delivery.status(), refusal));
+        self.record(RecordedRequest::new(request, delivery.status(), refusal).struck(struck));
         delivery
     }
 

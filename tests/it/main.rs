@@ -11,10 +11,13 @@
 )]
 
 mod auto_traits;
+mod build_script;
 mod connection_string;
 mod emulator;
 mod hostile_server;
 mod http;
+mod process;
+mod programs;
 mod secrets;
 mod signing_vectors;
 mod tls;

@@ -14,15 +14,16 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use crate::http::{answer, client_builder, read_request};
 
-/// Serves one connection: creates the user `8:acs:over_tls`, if the client trusts the certificate.
-struct TlsServer {
-    port: u16,
+/// Serves one connection, if the client trusts the certificate: creates the user `8:acs:over_tls`, and deletes any.
+pub struct TlsServer {
+    pub port: u16,
+    pub pem: String,
     certificate: Vec<u8>,
-    server: JoinHandle<Option<String>>,
+    server: JoinHandle<Vec<String>>,
 }
 
 impl TlsServer {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let certificate = made.cert.der().clone();
         let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
@@ -36,7 +37,12 @@ impl TlsServer {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let server = thread::spawn(move || serve(&listener.accept().unwrap().0, config));
-        Self { port, certificate: certificate.to_vec(), server }
+        Self { port, pem: made.cert.pem(), certificate: certificate.to_vec(), server }
+    }
+
+    /// Waits for the client to leave; the requests that arrived.
+    pub fn requests(self) -> Vec<String> {
+        self.server.join().unwrap()
     }
 
     fn client(&self, roots: Option<RootCerts>) -> CommunicationIdentityClient {
@@ -48,17 +54,24 @@ impl TlsServer {
     }
 }
 
-fn serve(stream: &TcpStream, config: ServerConfig) -> Option<String> {
+fn serve(stream: &TcpStream, config: ServerConfig) -> Vec<String> {
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let connection = ServerConnection::new(Arc::new(config)).unwrap();
     let mut tls = StreamOwned::new(connection, stream);
-    let request = read_request(&mut tls)?;
-    let body = "{\"identity\":{\"id\":\"8:acs:over_tls\"}}";
-    tls.write_all(answer("201 Created", "application/json; charset=utf-8", body).as_bytes())
-        .unwrap();
+    let mut requests = Vec::new();
+    while let Some(request) = read_request(&mut tls) {
+        let body = "{\"identity\":{\"id\":\"8:acs:over_tls\"}}";
+        let answer = if request.starts_with("POST") {
+            answer("201 Created", "application/json; charset=utf-8", body)
+        } else {
+            "HTTP/1.1 204 No Content\r\n\r\n".to_owned()
+        };
+        tls.write_all(answer.as_bytes()).unwrap();
+        requests.push(request);
+    }
     tls.conn.send_close_notify();
     let _ = tls.flush();
-    Some(request)
+    requests
 }
 
 #[test]
@@ -67,8 +80,11 @@ fn a_certificate_that_the_agent_trusts() {
     let root = Certificate::from_der(&server.certificate).to_owned();
     let client = server.client(Some(RootCerts::new_with_certs(&[root])));
     assert_eq!(client.create_user().unwrap().identifier(), "8:acs:over_tls");
-    let request = server.server.join().unwrap().expect("a request arrived");
-    assert!(request.contains(&format!("host: localhost:{}\r\n", server.port)), "{request}");
+    // Closes its connection.
+    drop(client);
+    let host = format!("host: localhost:{}\r\n", server.port);
+    let requests = server.requests();
+    assert!(requests.len() == 1 && requests[0].contains(&host), "{requests:?}");
 }
 
 #[test]
@@ -79,11 +95,7 @@ fn a_certificate_that_nobody_trusts() {
     assert_eq!(error.kind(), ErrorKind::Connection, "{error}");
     let cause = error.source().unwrap().to_string();
     assert!(cause.contains("certificate"), "{cause}");
-    assert_eq!(
-        server.server.join().unwrap(),
-        None,
-        "no request may leave before the handshake is done"
-    );
+    assert!(server.requests().is_empty(), "no request may leave before the handshake is done");
 }
 
 #[test]

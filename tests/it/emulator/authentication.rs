@@ -47,8 +47,20 @@ fn no_signed_byte_may_change() {
             "the signature does not match",
         ),
         ("Signature=", "Signature=!", DENIED, "not the base64 of 32 bytes"),
-        ("HMAC-SHA256 ", "HMAC ", DENIED, "has to be \"HMAC-SHA256 SignedHeaders="),
-        ("=x-ms-date;host", "=host;x-ms-date", DENIED, "has to be \"HMAC-SHA256 SignedHeaders="),
+        (
+            "HMAC-SHA256 ",
+            "HMAC ",
+            DENIED,
+            "the scheme is not HMAC-SHA256: the Authorization header has to be \"HMAC-SHA256 SignedHeaders=",
+        ),
+        ("&Signature", ";Signature", DENIED, "SignedHeaders or Signature is missing: the Auth"),
+        (
+            "=x-ms-date;host",
+            "=host;x-ms-date",
+            DENIED,
+            "the list of signed headers is \"host;x-ms-date;x-ms-content-sha256\": the Authorization",
+        ),
+        ("=x-ms-date;host", "=(;host", DENIED, "the list of signed headers is malformed: the Auth"),
         ("x-ms-date: ", "x-ms-data: ", DENIED, "the signed header x-ms-date is missing"),
         (
             "x-ms-content-sha256: ",
@@ -121,6 +133,32 @@ fn the_path_is_signed_as_it_is_sent() {
     let answer = exchange(&emulator, &decoded.replacen(&id, &encoded(&id), 1)).unwrap();
     let reason = "the path was signed decoded but sent encoded; the string to sign is \"POST\\n/identities/8%3Aacs%3A";
     assert_denied(&emulator, &answer, DENIED, reason);
+}
+
+#[test]
+fn the_record_knows_what_was_signed_in_place_of_the_right_date_and_hash() {
+    let emulator = Emulator::start().unwrap();
+    let request = post("/identities", "").signed(&emulator);
+    let date = request.split("x-ms-date: ").nth(1).unwrap().get(..29).unwrap();
+    let other = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(60));
+    let two_dates = format!("x-ms-date: {other}\r\nDate: {date}");
+    let hash = "RBNvo1WzZ4oRRq0W9+hknpT7T8If536DEMBg9hyq/4o=";
+    let with_body = request.replace("Content-Length: 0\r\n\r\n", "Content-Length: 2\r\n\r\n{}");
+    for (spoilt, reason) in [
+        (
+            request.replace(&format!("x-ms-date: {date}"), &two_dates),
+            "the other date header was signed",
+        ),
+        (
+            with_body.replace("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=", hash),
+            "the hash of an empty body was signed",
+        ),
+    ] {
+        let answer = exchange(&emulator, &spoilt).unwrap();
+        assert_denied(&emulator, &answer, DENIED, &format!("does not match: {reason}; the string"));
+        let signed = format!("{date};{};47DEQpj8", emulator.endpoint().replace("http://", ""));
+        assert!(refusal(&emulator).split(", but ").nth(1).unwrap().contains(&signed));
+    }
 }
 
 #[test]

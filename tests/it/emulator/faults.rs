@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
-use acs_identity::emulator::{Emulator, Fault, Operation};
+use acs_identity::emulator::{Emulator, Fault, Operation, RecordedRequest};
 
 use super::{Answer, connect, create, encoded, exchange, post};
 
@@ -26,6 +26,9 @@ fn respond_answers_in_place_of_the_service() {
     }
     assert_eq!(try_create(&emulator).unwrap().status, 201);
     assert_eq!(emulator.requests()[0].status(), Some(503));
+    let struck =
+        emulator.requests().iter().map(RecordedRequest::struck_by_fault).collect::<Vec<_>>();
+    assert_eq!(struck, [true, true, false]);
 }
 
 #[test]

@@ -1,0 +1,19 @@
+//! A program with a token built in; see `build.rs` for where it comes from, and for when not to do this.
+
+use std::process::ExitCode;
+
+const USER: &str = include_str!(concat!(env!("OUT_DIR"), "/user.txt"));
+/// Empty if none could be had when the program was built.
+const TOKEN: &str = include_str!(concat!(env!("OUT_DIR"), "/token.txt"));
+
+fn main() -> ExitCode {
+    if TOKEN.is_empty() {
+        eprintln!(
+            "built without a token: set COMMUNICATION_SERVICES_CONNECTION_STRING and build again"
+        );
+        return ExitCode::FAILURE;
+    }
+    // Here it would be handed to the calling or chat SDK.
+    println!("built with a token of {} characters for {USER}", TOKEN.len());
+    ExitCode::SUCCESS
+}

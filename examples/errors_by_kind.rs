@@ -1,0 +1,77 @@
+//! Handles each kind of error as its kind asks for.
+//!
+//! With `COMMUNICATION_SERVICES_CONNECTION_STRING` set, it creates and deletes a user on that resource and handles what goes wrong, if
+//! anything; without it, it rehearses every failure against a local service.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
+
+use std::env;
+use std::time::Duration;
+
+use acs_identity::emulator::{Emulator, Fault};
+use acs_identity::{CommunicationIdentityClient, ConnectionString, Error, ErrorKind, RetryPolicy};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    if let Ok(connection_string) = env::var("COMMUNICATION_SERVICES_CONNECTION_STRING") {
+        report("one call", one_call(&connection_string));
+        return Ok(());
+    }
+    let emulator = Emulator::start()?;
+    let right = emulator.connection_string();
+    report("no key at all", one_call(&right.replace(emulator.access_key(), "")));
+    report("a wrong key", one_call(&right.replace(emulator.access_key(), "b3RoZXI=")));
+    report("nobody there", one_call("endpoint=http://127.0.0.1:1;accesskey=b3RoZXI="));
+    let no_token = r#"{"identity":{"id":"8:acs:guest"}}"#;
+    for (what, fault) in [
+        ("too many requests", Fault::respond(429).header("Retry-After", "30")),
+        ("a service that is down", Fault::respond(503)),
+        ("a service that says nothing", Fault::stall()),
+        ("a connection that breaks", Fault::drop_after_processing()),
+        ("a user without a token", Fault::respond(201).body(no_token)),
+    ] {
+        emulator.inject(fault);
+        report(what, one_call(&right));
+    }
+    Ok(())
+}
+
+/// One attempt, so that every failure shows. By default the client tries again what is safe to try again.
+fn one_call(connection_string: &str) -> Result<(), Error> {
+    let (endpoint, key) = connection_string.parse::<ConnectionString>()?.into_parts();
+    let client = CommunicationIdentityClient::builder(endpoint, key)
+        .retry_policy(RetryPolicy::none())
+        .timeout(Duration::from_secs(1))
+        .build()?;
+    let (user, _token) = client.create_user_and_token(["chat"])?;
+    client.delete_user(&user)
+}
+
+fn report(what: &str, result: Result<(), Error>) {
+    match result {
+        Ok(()) => println!("{what}: all is well"),
+        Err(error) => {
+            println!("{what}: {}", what_to_do(&error));
+            eprintln!("{error}");
+        }
+    }
+}
+
+fn what_to_do(error: &Error) -> String {
+    if let Some(id) = error.created_user_id() {
+        return format!("use or delete {id}: nobody else knows that it exists");
+    }
+    let what = match (error.kind(), error.status(), error.code()) {
+        (ErrorKind::InvalidInput, ..) => "correct the settings; nothing was sent",
+        (ErrorKind::Connection, ..) => "check endpoint, network and proxy; nothing was sent",
+        // The id is at fault, not the key: it is another resource's, or the user was deleted.
+        (ErrorKind::Service, _, Some("IdentityNotOwned")) => "forget this user",
+        (ErrorKind::Service, Some(401 | 403), _) => "check the key",
+        (ErrorKind::Service, Some(429 | 503), _) => match error.retry_after() {
+            Some(delay) => return format!("try again in {} s", delay.as_secs()),
+            None => "try again later",
+        },
+        // Timeout, Transport, Response. All but creating may simply be repeated.
+        _ if error.is_in_doubt() => "there may be a user now whose id nobody knows",
+        _ => "show the error to a person",
+    };
+    what.to_owned()
+}

@@ -1,0 +1,65 @@
+//! Signs a request to another service of ACS by hand: an e-mail, built and signed, but not sent.
+//!
+//! ```console
+//! $ cargo run --example sign_an_email -- [--show-signature] [SECONDS_SINCE_1970]
+//! ```
+//!
+//! All services of ACS take the same signatures, so [`AccessKey::sign`](acs_identity::AccessKey::sign) opens all of them. Without
+//! `COMMUNICATION_SERVICES_CONNECTION_STRING` it signs with a made-up key.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
+
+use std::env;
+use std::error::Error;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use acs_identity::{ConnectionString, RequestToSign};
+use serde_json::json;
+
+const VARIABLE: &str = "COMMUNICATION_SERVICES_CONNECTION_STRING";
+const MADE_UP: &str = "endpoint=https://contoso.communication.azure.com/;accesskey=bWFkZSB1cA==";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let connection_string = env::var(VARIABLE).unwrap_or_else(|_| {
+        eprintln!("{VARIABLE} is not set: signing with a made-up key");
+        MADE_UP.to_owned()
+    });
+    let (endpoint, key) = connection_string.parse::<ConnectionString>()?.into_parts();
+
+    let mut show_signature = false;
+    let mut at = SystemTime::now();
+    for argument in env::args().skip(1) {
+        match argument.as_str() {
+            "--show-signature" => show_signature = true,
+            seconds => at = UNIX_EPOCH + Duration::from_secs(seconds.parse::<u32>()?.into()),
+        }
+    }
+
+    // Turned into bytes once: what is signed has to be what is sent.
+    let body = json!({
+        "senderAddress": "DoNotReply@contoso.com",
+        "recipients": { "to": [{ "address": "alice@example.com" }] },
+        "content": { "subject": "Hello", "plainText": "Hello, Alice." },
+    })
+    .to_string();
+    let request = RequestToSign {
+        method: "POST",
+        // In lower case, and without the default port: as it will stand in the Host header.
+        host: endpoint.host(),
+        // The query is signed, too.
+        path_and_query: "/emails:send?api-version=2023-03-31",
+        body: body.as_bytes(),
+    };
+    // For this instant: an old signature is refused, so sign anew for each attempt.
+    let signed = key.sign(&request, at)?;
+
+    println!("{} {} HTTP/1.1", request.method, request.path_and_query);
+    println!("host: {}", request.host);
+    println!("content-type: application/json");
+    for (name, value) in signed.headers() {
+        // Whoever reads it can send this e-mail as long as the date is fresh.
+        let hidden = name == "authorization" && !show_signature;
+        println!("{name}: {}", if hidden { "[redacted]" } else { value });
+    }
+    println!("\n{body}");
+    Ok(())
+}

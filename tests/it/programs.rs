@@ -1,0 +1,233 @@
+//! The short programs of `examples/`, each run as a process.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use acs_identity::emulator::{Emulator, Operation, RecordedRequest};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+
+use crate::http::CANARY_KEY;
+use crate::process::{example, run};
+use crate::tls::TlsServer;
+
+const VARIABLE: &str = "COMMUNICATION_SERVICES_CONNECTION_STRING";
+
+/// Its tests, which are what it shows.
+#[allow(dead_code, reason = "the program around them runs as a process")]
+#[path = "../../examples/testing_your_app.rs"]
+mod testing_your_app;
+
+/// Standard output of a success; standard error if it failed.
+fn outcome(
+    name: &str,
+    arguments: &[&str],
+    connection_string: Option<&str>,
+) -> Result<String, String> {
+    let mut command = example(name);
+    command.args(arguments);
+    // A proxy of the person who runs the tests.
+    for variable in ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"] {
+        command.env_remove(variable).env_remove(variable.to_lowercase());
+    }
+    command.envs(connection_string.map(|text| (VARIABLE, text)));
+    let output = run(&mut command);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(!stderr.contains(CANARY_KEY) && !stdout.contains(CANARY_KEY), "{stderr}{stdout}");
+    if output.status.success() { Ok(stdout) } else { Err(stderr) }
+}
+
+/// What arrived, in its order.
+fn operations(emulator: &Emulator) -> Vec<Operation> {
+    emulator.requests().iter().filter_map(RecordedRequest::operation).collect()
+}
+
+#[test]
+fn errors_by_kind() {
+    let rehearsed = "\
+no key at all: correct the settings; nothing was sent
+a wrong key: check the key
+nobody there: check endpoint, network and proxy; nothing was sent
+too many requests: try again in 30 s
+a service that is down: try again later
+a service that says nothing: there may be a user now whose id nobody knows
+a connection that breaks: there may be a user now whose id nobody knows
+a user without a token: use or delete 8:acs:guest: nobody else knows that it exists
+";
+    assert_eq!(outcome("errors_by_kind", &[], None).as_deref(), Ok(rehearsed));
+
+    let emulator = Emulator::builder().access_key(CANARY_KEY).start().unwrap();
+    let real = outcome("errors_by_kind", &[], Some(&emulator.connection_string()));
+    assert_eq!(real.as_deref(), Ok("one call: all is well\n"));
+    assert_eq!(operations(&emulator), [Operation::Create, Operation::Delete]);
+}
+
+#[test]
+fn testing_your_app() {
+    let emulator = Emulator::builder().access_key(CANARY_KEY).start().unwrap();
+    let local = outcome("testing_your_app", &[], None).unwrap();
+    let real = outcome("testing_your_app", &[], Some(&emulator.connection_string())).unwrap();
+    for text in [local, real] {
+        assert!(text.starts_with("invited a guest with a token of "), "{text}");
+        assert!(text.ends_with(" characters\nthe guest has left\n"), "{text}");
+    }
+    assert_eq!(operations(&emulator), [Operation::Create, Operation::Issue, Operation::Delete]);
+}
+
+#[test]
+fn tls_roots_and_proxy() {
+    const DONE: &str = "created user 8:acs:over_tls\ndeleted the user\n";
+
+    let server = TlsServer::start();
+    let proxy = Proxy::start();
+    let file =
+        TemporaryFile::new("roots.pem", &format!("# two of them\n{}{}", other_pem(), server.pem));
+    let connection_string =
+        format!("endpoint=https://localhost:{};accesskey={CANARY_KEY}", server.port);
+
+    let arguments = [file.path(), &proxy.url];
+    let text = outcome("tls_roots_and_proxy", &arguments, Some(&connection_string));
+    assert_eq!(text.as_deref(), Ok(DONE));
+    let tunnelled = format!("CONNECT localhost:{} HTTP/1.1", server.port);
+    let requests = server.requests();
+    assert!(requests[0].starts_with("POST /identities?") && requests[1].starts_with("DELETE /"));
+    assert_eq!(proxy.first_line(), tunnelled);
+}
+
+#[test]
+fn tls_roots_and_proxy_without_them() {
+    let empty = TemporaryFile::new("empty.pem", "nothing");
+    let error = outcome("tls_roots_and_proxy", &[empty.path()], None).unwrap_err();
+    assert!(error.contains("empty.pem has no certificate: it has to be PEM"), "{error}");
+    let local = outcome("tls_roots_and_proxy", &[], None).unwrap();
+    assert!(local.starts_with("created user 8:acs:") && local.ends_with("\ndeleted the user\n"));
+}
+
+#[test]
+fn sign_an_email() {
+    // 22 August 2026, 09:15:00, and 32 zero bytes.
+    let arguments = ["--show-signature", "1787390100"];
+    let key = BASE64_STANDARD.encode([0; 32]);
+    let connection_string =
+        format!("endpoint=https://X.communication.azure.com:443/;accesskey={key}");
+    let text = outcome("sign_an_email", &arguments, Some(&connection_string)).unwrap();
+    let (head, body) = text.trim_end().split_once("\n\n").unwrap();
+    let hash = BASE64_STANDARD.encode(Sha256::digest(body));
+    let target = "/emails:send?api-version=2023-03-31";
+    let signature = signature_under_zeros(target, "Sat, 22 Aug 2026 09:15:00 GMT", &hash);
+    let expected = format!(
+        "POST {target} HTTP/1.1\nhost: x.communication.azure.com\ncontent-type: application/json\n\
+         x-ms-date: Sat, 22 Aug 2026 09:15:00 GMT\nx-ms-content-sha256: {hash}\n\
+         authorization: HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature={signature}"
+    );
+    assert_eq!(head, expected);
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!(body["recipients"]["to"][0]["address"], "alice@example.com");
+
+    // The check above is right: it finds a signature that other people made.
+    assert_eq!(
+        signature_under_zeros(
+            target,
+            "sat, 22 aug 2026 09:15:00 gmt",
+            "JppGVhXOsxjTDFEjYrQyeJE/eLwcSbSYvYuKFodVIO0="
+        ),
+        "Mztr7ETllMC1E+swVgksDR4wY+kb3Yy39QgyQ7Zn57s="
+    );
+}
+
+#[test]
+fn sign_an_email_hides_the_signature_unless_told() {
+    let connection_string =
+        format!("endpoint=https://contoso.communication.azure.com;accesskey={CANARY_KEY}");
+    for connection_string in [None, Some(&*connection_string)] {
+        let text = outcome("sign_an_email", &["0"], connection_string).unwrap();
+        assert!(
+            text.contains("\nauthorization: [redacted]\n") && !text.contains("Signature="),
+            "{text}"
+        );
+        assert!(text.contains("\nx-ms-date: Thu, 01 Jan 1970 00:00:00 GMT\n"), "{text}");
+    }
+    assert!(outcome("sign_an_email", &["yesterday"], None).is_err());
+}
+
+fn signature_under_zeros(target: &str, date: &str, hash: &str) -> String {
+    let text = format!("POST\n{target}\n{date};x.communication.azure.com;{hash}");
+    let mac = Hmac::<Sha256>::new_from_slice(&[0; 32]).unwrap().chain_update(text).finalize();
+    BASE64_STANDARD.encode(mac.into_bytes())
+}
+
+fn other_pem() -> String {
+    rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap().cert.pem()
+}
+
+/// A proxy that tunnels one connection.
+struct Proxy {
+    url: String,
+    thread: JoinHandle<String>,
+}
+
+impl Proxy {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let thread = thread::spawn(move || tunnel(listener.accept().unwrap().0).unwrap());
+        Self { url, thread }
+    }
+
+    /// Of the one request that it was sent.
+    fn first_line(self) -> String {
+        self.thread.join().unwrap()
+    }
+}
+
+fn tunnel(mut client: TcpStream) -> io::Result<String> {
+    client.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        client.read_exact(&mut byte)?;
+        head.extend(byte);
+    }
+    let line = String::from_utf8_lossy(&head).lines().next().unwrap().to_owned();
+    let mut server = TcpStream::connect(line.split(' ').nth(1).unwrap())?;
+    server.set_read_timeout(Some(Duration::from_secs(10)))?;
+    client.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
+
+    let (mut from_server, mut to_client) = (server.try_clone()?, client.try_clone()?);
+    let back = thread::spawn(move || {
+        let _ = io::copy(&mut from_server, &mut to_client);
+        let _ = to_client.shutdown(Shutdown::Write);
+    });
+    let _ = io::copy(&mut client, &mut server);
+    let _ = server.shutdown(Shutdown::Write);
+    back.join().unwrap();
+    Ok(line)
+}
+
+struct TemporaryFile(PathBuf);
+
+impl TemporaryFile {
+    fn new(name: &str, text: &str) -> Self {
+        let name = format!("acs-identity-{}-{name}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
