@@ -112,7 +112,7 @@ fn client(endpoint: &str) -> CommunicationIdentityClient {
 
 /// The medians of both, taken in turn so that what else the machine does hits both.
 fn compare(times: usize, mut bare: impl FnMut(), mut ours: impl FnMut()) -> (Duration, Duration) {
-    let timed = |work: &mut dyn FnMut()| {
+    let measure = |work: &mut dyn FnMut()| {
         let started = Instant::now();
         work();
         started.elapsed()
@@ -123,7 +123,7 @@ fn compare(times: usize, mut bare: impl FnMut(), mut ours: impl FnMut()) -> (Dur
         ours();
     }
     for _ in 0..times {
-        pairs.push((timed(&mut bare), timed(&mut ours)));
+        pairs.push((measure(&mut bare), measure(&mut ours)));
     }
     (median(pairs.iter().map(|pair| pair.0)), median(pairs.iter().map(|pair| pair.1)))
 }
