@@ -13,6 +13,7 @@
 mod auto_traits;
 mod connection_string;
 mod emulator;
+mod failures;
 mod hostile_server;
 mod http;
 mod secrets;
