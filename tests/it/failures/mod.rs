@@ -9,9 +9,13 @@ use acs_identity::{
 };
 
 mod clock;
+mod deadline;
 mod defaults;
+mod hostile;
+mod soak;
 mod table;
 mod texts;
+mod threads;
 
 /// No wait of a test is longer, so that what hangs fails.
 const PATIENCE: Duration = Duration::from_secs(20);
