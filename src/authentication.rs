@@ -7,7 +7,7 @@ use ureq::http::{HeaderMap, HeaderValue};
 
 use crate::credential::{Credential, Kind};
 use crate::error::Error;
-use crate::response::{NOTABLE_CLOCK_DIFFERENCE, date};
+use crate::response::{Authenticated, NOTABLE_CLOCK_DIFFERENCE, date};
 use crate::signing::RequestToSign;
 
 /// The authentication of one call.
@@ -27,8 +27,18 @@ impl Authentication {
         Self { credential, offset, measured: None, bearer: None, recovered: false }
     }
 
-    pub(crate) fn offset(&self) -> i64 {
-        self.offset
+    /// The offset that this call had to find out for itself.
+    pub(crate) fn offset_found(&self) -> Option<i64> {
+        (self.recovered && matches!(self.credential.kind(), Kind::Key(_))).then_some(self.offset)
+    }
+
+    /// What the last request was authenticated with.
+    pub(crate) fn means(&self) -> Authenticated {
+        match self.credential.kind() {
+            Kind::Bearer(_) => Authenticated::Token,
+            Kind::Key(_) if self.offset == 0 => Authenticated::Signature,
+            Kind::Key(_) => Authenticated::SignatureOfServiceTime,
+        }
     }
 
     /// Whether [`recover`](Self::recover) found something to do.

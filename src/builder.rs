@@ -112,7 +112,6 @@ impl CommunicationIdentityClientBuilder {
     }
 
     #[cfg(test)]
-    #[allow(dead_code)]
     pub(crate) fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Box::new(clock);
         self
@@ -168,4 +167,40 @@ fn user_agent(application_id: Option<&str>) -> Result<String, Error> {
         ));
     }
     Ok(format!("{id} {USER_AGENT}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credential::AccessKey;
+
+    fn builder() -> CommunicationIdentityClientBuilder {
+        let endpoint = "https://contoso.communication.azure.com".parse().unwrap();
+        let key: AccessKey = "c2VjcmV0".parse().unwrap();
+        CommunicationIdentityClientBuilder::new(endpoint, key.into())
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_documentation() {
+        let pipeline = builder().pipeline().unwrap();
+        assert_eq!(pipeline.connect_timeout, Duration::from_secs(10));
+        assert_eq!(pipeline.timeout, Duration::from_secs(30));
+        assert_eq!(pipeline.api_version.as_str(), "2023-10-01");
+        assert_eq!(pipeline.user_agent, concat!("acs-identity/", env!("CARGO_PKG_VERSION")));
+        assert_eq!(pipeline.retry_policy, RetryPolicy::default());
+        assert!(pipeline.clock_correction);
+    }
+
+    #[test]
+    fn no_time_at_all_is_refused() {
+        let no_deadline = RetryPolicy::default().deadline(Duration::ZERO);
+        for builder in [
+            builder().timeout(Duration::ZERO),
+            builder().connect_timeout(Duration::ZERO),
+            builder().retry_policy(no_deadline),
+        ] {
+            let error = builder.pipeline().err().unwrap();
+            assert_eq!(error.to_string(), "a timeout is zero: expected some time to work in");
+        }
+    }
 }

@@ -353,8 +353,7 @@ impl CommunicationIdentityClientBuilder {
 
 /// Whether an earlier attempt of a delete did it, so that the last one found nothing to delete.
 fn was_gone_already(error: &Error) -> bool {
-    let repeated = error.attempts() > 1;
     // An unknown id is answered as one of another resource: believed only if an earlier attempt may have deleted it.
-    repeated && error.status() == Some(404)
+    error.is_repeated() && error.status() == Some(404)
         || error.is_in_doubt() && error.code() == Some("IdentityNotOwned")
 }

@@ -51,6 +51,8 @@ struct Inner {
     /// Whether another attempt might end otherwise.
     transient: bool,
     attempts: u32,
+    /// Without those that were repeated only for their authentication.
+    tries: u32,
     elapsed: Duration,
     in_doubt: bool,
 }
@@ -169,6 +171,7 @@ impl Error {
             created_user_id: None,
             transient: false,
             attempts: 0,
+            tries: 0,
             elapsed: Duration::ZERO,
             in_doubt: false,
         }))
@@ -207,10 +210,16 @@ impl Error {
         self.0.transient
     }
 
-    pub(crate) fn with_attempts(mut self, attempts: u32, elapsed: Duration) -> Self {
+    pub(crate) fn with_attempts(mut self, attempts: u32, tries: u32, elapsed: Duration) -> Self {
         self.0.attempts = attempts;
+        self.0.tries = tries;
         self.0.elapsed = elapsed;
         self
+    }
+
+    /// Whether the request was refused or lost before, for other reasons than its authentication.
+    pub(crate) fn is_repeated(&self) -> bool {
+        self.0.tries > 1
     }
 
     /// Marks the error as in doubt, and says what that means if it is not obvious.

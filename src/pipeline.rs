@@ -106,11 +106,14 @@ impl Pipeline {
         loop {
             let error = match self.attempt(call, &read) {
                 Ok(value) => {
-                    self.clock_offset.store(call.authentication.offset(), Ordering::Relaxed);
+                    self.keep_offset(call);
                     return Ok(value);
                 }
                 Err(error) => error.with_request(&call.context),
             };
+            if error.status().is_some() && !is_about_the_credential(&error) {
+                self.keep_offset(call);
+            }
             let outcome = Outcome::of(&error);
             call.in_doubt |= leaves_doubt(&error, outcome);
             if is_about_the_credential(&error)
@@ -120,7 +123,7 @@ impl Pipeline {
                 continue;
             }
             let delay = self.retry_policy.next_delay(&FailedAttempt {
-                number: call.attempts - u32::from(call.authentication.has_recovered()),
+                number: call.tries(),
                 outcome,
                 repeatable: call.operation.repeatable,
                 server_delay: error.retry_after(),
@@ -159,7 +162,7 @@ impl Pipeline {
         let reader = Reader {
             request: call.context.clone(),
             now: received,
-            recovered: call.authentication.has_recovered(),
+            authenticated: call.authentication.means(),
         };
         read(&reader, reply)
     }
@@ -187,6 +190,13 @@ impl Pipeline {
         })
     }
 
+    /// Remembers what a call found out about the clock, and only that: the call may be older than what others found out since.
+    fn keep_offset(&self, call: &Call<'_>) {
+        if let Some(offset) = call.authentication.offset_found() {
+            self.clock_offset.store(offset, Ordering::Relaxed);
+        }
+    }
+
     fn elapsed(&self, call: &Call<'_>) -> Duration {
         self.clock.instant().saturating_duration_since(call.started)
     }
@@ -197,9 +207,14 @@ impl Pipeline {
 }
 
 impl Call<'_> {
+    /// The attempts, without the one that another credential or time has replaced.
+    fn tries(&self) -> u32 {
+        self.attempts - u32::from(self.authentication.has_recovered())
+    }
+
     /// The error of the last attempt, with what is known of all of them.
     fn failed(&self, error: Error, elapsed: Duration) -> Error {
-        let error = error.with_attempts(self.attempts, elapsed);
+        let error = error.with_attempts(self.attempts, self.tries(), elapsed);
         if !self.in_doubt {
             return error;
         }
@@ -248,3 +263,6 @@ fn random_uuid() -> String {
         low & 0xffff_ffff_ffff,
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,8 +41,16 @@ pub(crate) struct Reader {
     pub(crate) request: RequestContext,
     /// When the answer arrived, by our clock.
     pub(crate) now: SystemTime,
-    /// Whether the call has tried already what can be done about a 401.
-    pub(crate) recovered: bool,
+    pub(crate) authenticated: Authenticated,
+}
+
+/// What a request proved with who it was from, and so what a 401 can be about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Authenticated {
+    Token,
+    Signature,
+    /// With the time of the service, which this machine's clock does not show.
+    SignatureOfServiceTime,
 }
 
 impl Reader {
@@ -157,6 +165,9 @@ impl Reader {
             (401, Some("InvalidAccessToken")) => {
                 "the Teams user's Entra token is expired, malformed or for another audience; the key is not at fault"
             }
+            (401, _) if self.authenticated == Authenticated::Token => {
+                "check that the bearer token is for https://communication.azure.com and that its holder has a role on this resource"
+            }
             (401, _) => {
                 return Some(self.clock_difference(reply).unwrap_or_else(|| {
                     "check that the endpoint and the access key are of the same resource and that the key was not regenerated".to_owned()
@@ -168,7 +179,8 @@ impl Reader {
                 "check the endpoint: identities live at https://<resource>.communication.azure.com"
             }
             (429, _) => {
-                return Some(answer.retry_after.map_or_else(
+                let delay = answer.retry_after.filter(|delay| !delay.is_zero());
+                return Some(delay.map_or_else(
                     || {
                         "the resource is throttled: wait half a minute before the next try"
                             .to_owned()
@@ -209,7 +221,7 @@ impl Reader {
             Err(behind) => (behind.duration(), "behind"),
         };
         (difference > NOTABLE_CLOCK_DIFFERENCE).then(|| {
-            let consequence = if self.recovered {
+            let consequence = if self.authenticated == Authenticated::SignatureOfServiceTime {
                 "signing with the service's time did not help, so check the access key as well"
             } else {
                 "set it right"
@@ -234,9 +246,9 @@ impl Reader {
     /// The delay that the server asks for, in the order of precedence of the official clients.
     fn retry_after(&self, headers: &HeaderMap) -> Option<Duration> {
         let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
-        let number = |name| text(name)?.parse::<u32>().ok();
-        let millis = |name| number(name).map(|millis| Duration::from_millis(millis.into()));
-        let seconds = || number("retry-after").map(|seconds| Duration::from_secs(seconds.into()));
+        let number = |name| text(name)?.parse().ok();
+        let millis = |name| number(name).map(Duration::from_millis);
+        let seconds = || number("retry-after").map(Duration::from_secs);
         let until = || {
             let at = httpdate::parse_http_date(text("retry-after")?).ok()?;
             // Against the answer's own clock: ours may be wrong. A date that is past asks for no delay.

@@ -18,6 +18,9 @@ const MAX_IDLE_CONNECTIONS: usize = 64;
 /// A new TLS connection costs more than a probe of a kept one.
 const MAX_IDLE_AGE: Duration = Duration::from_secs(60);
 
+/// For those who set a timeout of `Duration::MAX`: ureq adds timeouts to instants, and panics where there is no such instant.
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// Requests and answers fit several times; larger buffers are paid for at every new connection.
 const BUFFER_BYTES: usize = 32 * 1024;
 
@@ -41,6 +44,7 @@ pub(crate) struct Limits {
 impl Limits {
     /// At most a third of an attempt is for connecting (TLS included), a tenth of the rest for the answer's body.
     pub(crate) fn new(connect: Duration, attempt: Duration) -> Self {
+        let attempt = attempt.min(LONGEST_ATTEMPT);
         let connect = connect.min(attempt / 3);
         let answer = attempt.saturating_sub(connect);
         let body = answer / 10;
@@ -240,4 +244,45 @@ fn with_tls(config: AgentConfig) -> AgentConfig {
         tls
     };
     config.tls_config(tls.build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn the_agent_is_as_documented() {
+        let endpoint = "http://127.0.0.1:1".parse().unwrap();
+        let limits = Limits::new(10 * SECOND, 30 * SECOND);
+        let transport = Transport::new(&endpoint, "me/1", limits).unwrap();
+        let config = transport.agent.config();
+        assert!(!config.http_status_as_error());
+        assert_eq!(config.max_redirects(), 0);
+        assert_eq!(config.max_idle_connections(), 64);
+        assert_eq!(config.max_idle_connections_per_host(), 64);
+        assert_eq!(config.max_idle_age(), 60 * SECOND);
+        assert_eq!((config.input_buffer_size(), config.output_buffer_size()), (32_768, 32_768));
+        assert!(config.proxy().is_none());
+
+        let timeouts = config.timeouts();
+        // Each of these would cost a thread for every call.
+        assert_eq!((timeouts.global, timeouts.per_call, timeouts.resolve), (None, None, None));
+        assert_eq!(timeouts.connect, Some(10 * SECOND));
+        assert_eq!(timeouts.recv_response, Some(18 * SECOND));
+        assert_eq!(timeouts.recv_body, Some(2 * SECOND));
+    }
+
+    #[test]
+    fn the_parts_of_an_attempt_add_up_to_it() {
+        for (connect, attempt) in [(10_000, 30_000), (10_000, 600), (1, 100_000), (0, 0), (7, 1)] {
+            let [connect, attempt] = [connect, attempt].map(Duration::from_millis);
+            let limits = Limits::new(connect, attempt);
+            assert_eq!(limits.connect + limits.head + limits.body, attempt);
+            assert!(limits.connect <= connect && limits.connect <= attempt / 3, "{limits:?}");
+        }
+        let limits = Limits::new(Duration::MAX, Duration::MAX);
+        assert_eq!(limits.connect + limits.head + limits.body, LONGEST_ATTEMPT);
+    }
 }

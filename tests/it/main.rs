@@ -14,6 +14,7 @@ mod auto_traits;
 mod build_script;
 mod connection_string;
 mod emulator;
+mod failures;
 mod hostile_server;
 mod http;
 mod process;

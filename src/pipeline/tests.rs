@@ -1,0 +1,341 @@
+//! Calls whose waits take no time, because the clock is the test's, over real sockets.
+
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::{Digest as _, Sha256};
+
+use crate::clock::Clock;
+use crate::emulator::{Emulator, Fault, RecordedRequest};
+use crate::{
+    AccessKey, CommunicationIdentityClient, CommunicationIdentityClientBuilder,
+    CommunicationUserIdentifier, ErrorKind, RetryPolicy,
+};
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// Stands still but for sleeping, which only moves it.
+#[derive(Clone)]
+struct TestClock(Arc<State>);
+
+struct State {
+    started: Instant,
+    now: Mutex<SystemTime>,
+    slept: Mutex<Vec<Duration>>,
+    while_asleep: Box<dyn Fn() + Send + Sync>,
+}
+
+impl TestClock {
+    fn at(now: SystemTime) -> Self {
+        Self::new(now, || {})
+    }
+
+    fn new(now: SystemTime, while_asleep: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Arc::new(State {
+            started: Instant::now(),
+            now: Mutex::new(now),
+            slept: Mutex::default(),
+            while_asleep: Box::new(while_asleep),
+        }))
+    }
+
+    fn set(&self, now: SystemTime) {
+        *self.0.now.lock().unwrap() = now;
+    }
+
+    fn slept(&self) -> Vec<Duration> {
+        self.0.slept.lock().unwrap().clone()
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> SystemTime {
+        *self.0.now.lock().unwrap()
+    }
+
+    fn instant(&self) -> Instant {
+        self.0.started + self.slept().iter().sum::<Duration>()
+    }
+
+    fn sleep(&self, duration: Duration) {
+        self.0.slept.lock().unwrap().push(duration);
+        *self.0.now.lock().unwrap() += duration;
+        (self.0.while_asleep)();
+    }
+}
+
+fn builder(emulator: &Emulator, clock: &TestClock) -> CommunicationIdentityClientBuilder {
+    let key: AccessKey = emulator.access_key().parse().unwrap();
+    CommunicationIdentityClient::builder(emulator.endpoint().parse().unwrap(), key)
+        .clock(clock.clone())
+}
+
+fn client(emulator: &Emulator, clock: &TestClock) -> CommunicationIdentityClient {
+    builder(emulator, clock).build().unwrap()
+}
+
+fn user() -> CommunicationUserIdentifier {
+    "8:acs:resource_user".parse().unwrap()
+}
+
+/// What anybody who has the key would say of a request, by the published recipe and nothing of this crate's.
+fn is_signed_right(request: &RecordedRequest, key: &str) -> bool {
+    let header = |name| request.header(name).unwrap();
+    let hash = BASE64.encode(Sha256::digest(request.body()));
+    let text = format!(
+        "{}\n{}\n{};{};{hash}",
+        request.method(),
+        request.target(),
+        header("x-ms-date"),
+        header("host"),
+    );
+    let mac = Hmac::<Sha256>::new_from_slice(&BASE64.decode(key).unwrap()).unwrap();
+    let signature = BASE64.encode(mac.chain_update(text).finalize().into_bytes());
+    header("x-ms-content-sha256") == hash
+        && header("authorization")
+            == format!(
+                "HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature={signature}"
+            )
+}
+
+#[test]
+fn each_attempt_is_dated_and_signed_anew() {
+    let emulator = Emulator::start().unwrap();
+    let clock = TestClock::at(SystemTime::now());
+    // A second is the finest difference that the header can show.
+    let policy = RetryPolicy::default().base_delay(Duration::from_secs(5));
+    let client = builder(&emulator, &clock).retry_policy(policy).build().unwrap();
+    emulator.inject(Fault::respond(503).times(2));
+    client.create_user_and_token(["voip"]).unwrap();
+
+    let requests = emulator.requests();
+    assert_eq!(requests.len(), 3);
+    let header =
+        |name: &str| requests.iter().map(|it| it.header(name).unwrap()).collect::<Vec<_>>();
+    let dates = header("x-ms-date");
+    assert!(dates[0] != dates[1] && dates[1] != dates[2], "{dates:?}");
+    let instants: Vec<_> =
+        dates.iter().map(|date| httpdate::parse_http_date(date).unwrap()).collect();
+    assert!(instants.is_sorted(), "{dates:?}");
+    let ids = header("x-ms-client-request-id");
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    assert_eq!(ids[0].len(), 36);
+    for request in &requests {
+        assert!(is_signed_right(request, emulator.access_key()), "{request:?}");
+    }
+
+    client.create_user().unwrap();
+    assert_ne!(emulator.requests()[3].header("x-ms-client-request-id"), Some(ids[0]));
+}
+
+#[test]
+fn a_service_that_comes_up_meanwhile_is_reached() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let key = "c2VjcmV0";
+    let started = Arc::new(Mutex::new(None));
+    let slot = Arc::clone(&started);
+    let clock = TestClock::new(SystemTime::now(), move || {
+        let emulator = Emulator::builder().address(address).access_key(key).start().unwrap();
+        *slot.lock().unwrap() = Some(emulator);
+    });
+    let endpoint = format!("http://{address}").parse().unwrap();
+    let client = CommunicationIdentityClient::builder(endpoint, key.parse::<AccessKey>().unwrap())
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let user = client.create_user().unwrap();
+    assert_eq!(clock.slept().len(), 1);
+    assert_eq!(started.lock().unwrap().as_ref().unwrap().users(), [user.identifier()]);
+}
+
+#[test]
+fn waits_are_those_of_the_documentation() {
+    let emulator = Emulator::start().unwrap();
+    emulator.inject(Fault::respond(503).times(u64::MAX));
+    let clock = TestClock::at(SystemTime::now());
+    let error = client(&emulator, &clock).create_user().unwrap_err();
+    assert_eq!((error.attempts(), error.status()), (4, Some(503)));
+    let slept = clock.slept();
+    assert_eq!(slept.len(), 3);
+    for (slept, base) in slept.iter().zip([800, 1_600, 3_200]) {
+        let (least, most) = (base * 8 / 10, base * 12 / 10);
+        assert!((least..=most).contains(&slept.as_millis()), "{slept:?} for {base} ms");
+    }
+    assert_eq!(error.elapsed(), slept.iter().sum::<Duration>());
+    assert_eq!(error.retry_after(), None);
+}
+
+/// What the client waits for after a 503 with these headers, and what its error says in the end.
+fn wait_after(headers: &[(&str, &str)]) -> (Duration, Option<Duration>) {
+    let emulator = Emulator::start().unwrap();
+    let fault =
+        |fault: Fault| headers.iter().fold(fault, |it, (name, value)| it.header(*name, *value));
+    emulator.inject(fault(Fault::respond(503)).times(2));
+    let clock = TestClock::at(SystemTime::now());
+    let error = builder(&emulator, &clock)
+        // Its own waits are 8 to 12 s.
+        .retry_policy(RetryPolicy::default().max_retries(1).base_delay(Duration::from_secs(10)))
+        .build()
+        .unwrap()
+        .create_user()
+        .unwrap_err();
+    assert_eq!(error.attempts(), 2, "{headers:?} {error}");
+    (clock.slept()[0], error.retry_after())
+}
+
+#[test]
+fn the_servers_delay_is_found_in_its_order() {
+    const DATE: (&str, &str) = ("date", "Wed, 13 Apr 2022 18:09:12 GMT");
+
+    for (headers, seconds) in [
+        (&[("retry-after-ms", "30000")][..], 30),
+        (&[("x-ms-retry-after-ms", "40000")], 40),
+        (&[("Retry-After", "50")], 50),
+        // Counted from the answer's own date: this machine's clock may be wrong.
+        (&[("Retry-After", "Wed, 13 Apr 2022 18:10:12 GMT"), DATE], 60),
+        (
+            &[("Retry-After", "50"), ("x-ms-retry-after-ms", "40000"), ("retry-after-ms", "30000")],
+            30,
+        ),
+        (&[("Retry-After", "50"), ("x-ms-retry-after-ms", "40000")], 40),
+        // What is nonsense is passed over.
+        (&[("retry-after-ms", "soon"), ("x-ms-retry-after-ms", "40000")], 40),
+        (&[("retry-after-ms", "-1"), ("x-ms-retry-after-ms", ""), ("Retry-After", "50")], 50),
+    ] {
+        let asked_for = Duration::from_secs(seconds);
+        assert_eq!(wait_after(headers), (asked_for, Some(asked_for)), "{headers:?}");
+    }
+}
+
+#[test]
+fn a_servers_delay_that_is_short_past_or_nonsense_leaves_the_clients_own() {
+    const PAST: (&str, &str) = ("Retry-After", "Wed, 13 Apr 2022 18:09:12 GMT");
+    const ZERO: Option<Duration> = Some(Duration::ZERO);
+
+    for (headers, told) in [
+        (&[("retry-after-ms", "0")][..], ZERO),
+        (&[("Retry-After", "0")], ZERO),
+        (&[PAST], ZERO),
+        (&[("Retry-After", "3")], Some(Duration::from_secs(3))),
+        // The first that can be read has the word, even if it says 0.
+        (&[("retry-after-ms", "0"), ("Retry-After", "60")], ZERO),
+        (&[("Retry-After", "soon")], None),
+        (&[("Retry-After", "")], None),
+        (&[("Retry-After", "-5")], None),
+        (&[("Retry-After", "1.5")], None),
+        (&[("Retry-After", "Wed, 99 Foo 2022 18:09:12 GMT")], None),
+    ] {
+        let (slept, told_in_the_end) = wait_after(headers);
+        assert!((8_000..=12_000).contains(&slept.as_millis()), "{slept:?} after {headers:?}");
+        assert_eq!(told_in_the_end, told, "{headers:?}");
+    }
+}
+
+#[test]
+fn a_servers_delay_beyond_the_deadline_ends_the_call_at_once() {
+    for (value, delay) in [
+        ("100", Duration::from_secs(100)),
+        ("86400", 24 * HOUR),
+        ("4294967295", Duration::from_secs(u32::MAX.into())),
+        ("99999999999999", Duration::from_secs(99_999_999_999_999)),
+    ] {
+        let emulator = Emulator::start().unwrap();
+        emulator.inject(Fault::respond(429).header("Retry-After", value).times(u64::MAX));
+        let clock = TestClock::at(SystemTime::now());
+        let error = client(&emulator, &clock).issue_token(&user(), ["voip"]).unwrap_err();
+        assert_eq!((error.attempts(), error.retry_after()), (1, Some(delay)), "{value}");
+        assert!(clock.slept().is_empty());
+        assert_eq!(emulator.request_count(), 1);
+    }
+}
+
+#[test]
+fn the_deadline_counts_the_waits() {
+    let emulator = Emulator::start().unwrap();
+    emulator.inject(Fault::respond(503).header("Retry-After", "40").times(u64::MAX));
+    let clock = TestClock::at(SystemTime::now());
+    let error = client(&emulator, &clock).create_user().unwrap_err();
+    // Two waits of 40 s fit into 100 s, and a third does not.
+    assert_eq!(clock.slept(), [Duration::from_secs(40); 2]);
+    assert_eq!((error.attempts(), error.elapsed()), (3, Duration::from_secs(80)));
+}
+
+#[test]
+fn nothing_is_sent_with_a_date_that_http_cannot_write() {
+    let year_10000 = UNIX_EPOCH + Duration::from_secs(253_402_300_800);
+    let second = Duration::from_secs(1);
+    for now in [UNIX_EPOCH - second, UNIX_EPOCH - 1_000_000 * HOUR, year_10000, year_10000 + HOUR] {
+        let emulator = Emulator::start().unwrap();
+        let clock = TestClock::at(now);
+        let client = client(&emulator, &clock);
+        let errors = [
+            client.create_user().unwrap_err(),
+            client.issue_token(&user(), ["voip"]).unwrap_err(),
+            client.revoke_tokens(&user()).unwrap_err(),
+            client.delete_user(&user()).unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!((error.kind(), error.attempts()), (ErrorKind::InvalidInput, 0), "{error}");
+            assert!(!error.is_in_doubt());
+            assert!(error.to_string().contains("clock"), "{error}");
+        }
+        assert_eq!(emulator.request_count(), 0);
+        assert!(clock.slept().is_empty());
+
+        // The client is not spoilt by it.
+        clock.set(SystemTime::now());
+        client.create_user().unwrap();
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_right_later_is_followed() {
+    let emulator = Emulator::start().unwrap();
+    let clock = TestClock::at(SystemTime::now() - 2 * HOUR);
+    let client = client(&emulator, &clock);
+    for (now, offset, requests) in [
+        (None, 7_200, 2),
+        (None, 7_200, 1),
+        (Some(SystemTime::now()), 0, 2),
+        (None, 0, 1),
+        (Some(SystemTime::now() + 3 * HOUR), -10_800, 2),
+        (None, -10_800, 1),
+    ] {
+        if let Some(now) = now {
+            clock.set(now);
+        }
+        let before = emulator.request_count();
+        client.create_user().unwrap();
+        assert_eq!(emulator.request_count() - before, requests);
+        assert!(client.clock_offset_seconds().abs_diff(offset) <= 2, "{offset}");
+    }
+    assert!(clock.slept().is_empty());
+}
+
+#[test]
+fn a_corrected_request_is_signed_right_and_keeps_its_retries() {
+    let emulator = Emulator::start().unwrap();
+    let clock = TestClock::at(SystemTime::now() + 2 * HOUR);
+    let client = client(&emulator, &clock);
+    emulator.inject(Fault::respond(503).times(2));
+    // The first answer that tells of the clock is the third.
+    client.create_user().unwrap();
+    let requests = emulator.requests();
+    let statuses: Vec<_> = requests.iter().map(RecordedRequest::status).collect();
+    assert_eq!(statuses, [Some(503), Some(503), Some(401), Some(201)]);
+    assert!(requests.iter().all(|it| is_signed_right(it, emulator.access_key())));
+
+    assert_eq!(clock.slept().len(), 2);
+
+    // The correction is no retry: all three of them are left.
+    clock.set(SystemTime::now() - 2 * HOUR);
+    emulator.inject(Fault::respond(401));
+    emulator.inject(Fault::respond(503).times(3));
+    client.create_user().unwrap();
+    assert_eq!(clock.slept().len(), 5);
+    assert_eq!(emulator.request_count(), 4 + 5);
+}

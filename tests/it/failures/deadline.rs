@@ -1,0 +1,275 @@
+//! Deadlines that hold, over real sockets and in real time, with an agent of the client's own and with a caller's.
+
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use acs_identity::emulator::{Emulator, Fault};
+use acs_identity::{CommunicationIdentityClient, Error, ErrorKind, RetryPolicy};
+
+use super::{Operation, client, client_of, emulator, hurried};
+use crate::http::{CANARY_KEY, read_request};
+
+const DEADLINE: Duration = Duration::from_millis(600);
+/// What a busy machine may add.
+const TOLERANCE: Duration = Duration::from_millis(400);
+
+/// The same client by its own agent and by a caller's.
+fn clients(endpoint: &str, policy: RetryPolicy) -> [CommunicationIdentityClient; 2] {
+    let builder = || client_of(endpoint, CANARY_KEY).retry_policy(policy.deadline(DEADLINE));
+    [builder().build().unwrap(), builder().agent(ureq::agent()).build().unwrap()]
+}
+
+/// As [`assert_in_time`], where nothing succeeds.
+fn assert_fails_in_time(
+    endpoint: &str,
+    policy: RetryPolicy,
+    check: impl Fn(Operation, &Error) + Sync,
+) {
+    assert_in_time(endpoint, policy, |operation, result| match result {
+        Err(error) => check(operation, error),
+        Ok(()) => panic!("{operation:?} succeeded"),
+    });
+}
+
+/// Runs all operations on both clients, side by side, and asserts that each ended by its deadline.
+fn assert_in_time(
+    endpoint: &str,
+    policy: RetryPolicy,
+    check: impl Fn(Operation, &Result<(), Error>) + Sync,
+) {
+    let user = "8:acs:resource_user".parse().unwrap();
+    thread::scope(|scope| {
+        for client in clients(endpoint, policy) {
+            for operation in Operation::ALL {
+                let (client, user, check) = (client.clone(), &user, &check);
+                scope.spawn(move || {
+                    let started = Instant::now();
+                    let result = operation.run(&client, user);
+                    let took = started.elapsed();
+                    assert!(took < DEADLINE + TOLERANCE, "{operation:?} took {took:?}: {result:?}");
+                    if let Err(error) = &result {
+                        assert!(error.elapsed() <= took, "{error}");
+                    }
+                    check(operation, &result);
+                });
+            }
+        }
+    });
+}
+
+/// Deals with each connection on a thread of its own until the test is over.
+struct Listener {
+    address: String,
+    connections: Arc<AtomicUsize>,
+    over: Arc<AtomicBool>,
+}
+
+impl Listener {
+    /// The script is called again and again, with how often before, until it returns false.
+    fn start(script: impl Fn(&mut TcpStream, usize) -> bool + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let over = Arc::new(AtomicBool::new(false));
+        let (count, stop) = (Arc::clone(&connections), Arc::clone(&over));
+        let script = Arc::new(script);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                if stop.load(Ordering::SeqCst) {
+                    return;
+                }
+                count.fetch_add(1, Ordering::SeqCst);
+                let (script, stop) = (Arc::clone(&script), Arc::clone(&stop));
+                thread::spawn(move || {
+                    for step in 0.. {
+                        if stop.load(Ordering::SeqCst) || !script(&mut stream, step) {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        Self { address, connections, over }
+    }
+
+    /// Takes connections in and never says anything.
+    fn silent() -> Self {
+        let kept = Mutex::new(Vec::new());
+        Self::start(move |stream, _| {
+            kept.lock().unwrap().push(stream.try_clone().unwrap());
+            false
+        })
+    }
+
+    /// Reads the request, then sends the beginning and then a drop for ever, one every few milliseconds.
+    fn dripping(beginning: &'static str, drop: &'static str) -> Self {
+        Self::start(move |stream, step| {
+            if step == 0 {
+                return read_request(stream).is_some()
+                    && stream.write_all(beginning.as_bytes()).is_ok();
+            }
+            // The pace of the drip, not a wait for anything.
+            thread::sleep(Duration::from_millis(5));
+            stream.write_all(drop.as_bytes()).is_ok()
+        })
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(&self.address);
+    }
+}
+
+#[test]
+fn accepts_and_says_nothing() {
+    let server = Listener::silent();
+    assert_fails_in_time(&format!("http://{}", server.address), hurried(), |operation, error| {
+        // The last attempt may have had too little time even to connect.
+        let late = error.attempts() > 1 && error.kind() == ErrorKind::Connection;
+        assert!(error.kind() == ErrorKind::Timeout || late, "{error}");
+        assert!(error.is_in_doubt());
+        let create = matches!(operation, Operation::Create | Operation::CreateWithToken);
+        // What may be repeated is, with the time that is left.
+        assert_eq!(error.attempts() == 1, create, "{operation:?} {error}");
+    });
+}
+
+#[test]
+fn says_nothing_and_nothing_is_repeated() {
+    let server = Listener::silent();
+    let policy = RetryPolicy::none();
+    assert_fails_in_time(&format!("http://{}", server.address), policy, |_, error| {
+        assert_eq!((error.kind(), error.attempts()), (ErrorKind::Timeout, 1), "{error}");
+    });
+    assert_eq!(server.connections.load(Ordering::SeqCst), 2 * Operation::ALL.len());
+}
+
+#[test]
+fn stalls_in_the_tls_handshake() {
+    let server = Listener::silent();
+    assert_fails_in_time(&format!("https://{}", server.address), hurried(), |operation, error| {
+        assert_eq!(error.kind(), ErrorKind::Connection, "{operation:?} {error}");
+        assert!(
+            error.to_string().contains(
+                ": connecting took too long and nothing was sent: check the endpoint, the network and the proxy ("
+            ),
+            "{error}"
+        );
+        // No request was sent: a create is repeated as well.
+        assert!(error.attempts() > 1 && !error.is_in_doubt(), "{operation:?} {error}");
+    });
+}
+
+#[test]
+fn drips_the_tls_handshake() {
+    // The head of a handshake record of 16 KiB that never becomes whole.
+    let server = Listener::start(|stream, step| {
+        thread::sleep(Duration::from_millis(5));
+        let bytes: &[u8] = if step == 0 { b"\x16\x03\x03\x40\x00" } else { b"\x02" };
+        stream.write_all(bytes).is_ok()
+    });
+    assert_fails_in_time(&format!("https://{}", server.address), hurried(), |operation, error| {
+        assert_eq!(error.kind(), ErrorKind::Connection, "{operation:?} {error}");
+        assert!(!error.is_in_doubt(), "{operation:?} {error}");
+    });
+}
+
+#[test]
+fn drips_the_head() {
+    let server = Listener::dripping("HTTP/1.1 200 OK\r\nx-drip: ", "a");
+    assert_fails_in_time(
+        &format!("http://{}", server.address),
+        hurried().max_retries(1),
+        |_, error| {
+            assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+        },
+    );
+}
+
+#[test]
+fn drips_the_body() {
+    let server = Listener::dripping("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", " ");
+    assert_in_time(
+        &format!("http://{}", server.address),
+        hurried().max_retries(1),
+        |operation, result| {
+            // Of these nothing but the status is asked for.
+            let content = matches!(operation, Operation::Revoke | Operation::Delete);
+            let Some(error) = result.as_ref().err().filter(|_| !content) else {
+                return assert!(content && result.is_ok(), "{operation:?} {result:?}");
+            };
+            assert_eq!((error.kind(), error.status()), (ErrorKind::Response, Some(200)), "{error}");
+            assert!(error.is_in_doubt());
+        },
+    );
+}
+
+#[test]
+fn drips_the_chunks_of_a_body() {
+    let server =
+        Listener::dripping("HTTP/1.1 500 Oops\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\n \r\n");
+    assert_fails_in_time(
+        &format!("http://{}", server.address),
+        hurried().max_retries(1),
+        |_, error| {
+            assert_eq!((error.kind(), error.status()), (ErrorKind::Service, Some(500)), "{error}");
+        },
+    );
+}
+
+#[test]
+fn continues_for_ever() {
+    let server = Listener::dripping("", "HTTP/1.1 100 Continue\r\n\r\n");
+    assert_fails_in_time(&format!("http://{}", server.address), hurried(), |_, error| {
+        assert!(error.is_in_doubt(), "{error}");
+    });
+}
+
+#[test]
+fn waits_between_attempts_end_by_the_deadline() {
+    let (emulator, user) = emulator(Emulator::builder());
+    emulator.inject(Fault::respond(503).times(u64::MAX));
+    for (delay, attempts) in [
+        // A wait that does not fit is not begun.
+        (Duration::from_secs(5), 1),
+        (Duration::from_millis(250), 2),
+    ] {
+        let policy = RetryPolicy::default().base_delay(delay).deadline(DEADLINE);
+        let builder = || client(&emulator).retry_policy(policy);
+        let clients = [builder().build(), builder().agent(ureq::agent()).build()];
+        for client in clients.map(Result::unwrap) {
+            for operation in [Operation::Create, Operation::Delete] {
+                let started = Instant::now();
+                let error = operation.run(&client, &user).unwrap_err();
+                assert!(started.elapsed() < DEADLINE + TOLERANCE, "{error}");
+                assert_eq!((error.status(), error.attempts()), (Some(503), attempts), "{error}");
+            }
+        }
+    }
+}
+
+/// An attempt gets what is left of the call's time, not its own whole timeout anew.
+#[test]
+fn late_attempts_are_cut_short() {
+    let (emulator, user) = emulator(Emulator::builder());
+    for fault in [Fault::stall(), Fault::stall_body(), Fault::drip(Duration::from_millis(50))] {
+        for operation in [Operation::Issue, Operation::CreateWithCustomId] {
+            let wait = Duration::from_millis(300);
+            let policy = RetryPolicy::default().max_retries(1).base_delay(wait).deadline(DEADLINE);
+            let client = client(&emulator).retry_policy(policy).build().unwrap();
+            emulator.inject(Fault::respond(503));
+            emulator.inject(fault.clone());
+            let started = Instant::now();
+            let error = operation.run(&client, &user).unwrap_err();
+            assert!(started.elapsed() < DEADLINE + TOLERANCE, "{fault:?} {error}");
+            assert_eq!(error.attempts(), 2, "{fault:?} {error}");
+        }
+    }
+}
