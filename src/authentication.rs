@@ -36,6 +36,10 @@ impl Authentication {
         self.recovered
     }
 
+    pub(crate) fn is_bearer(&self) -> bool {
+        matches!(self.credential.kind(), Kind::Bearer(_))
+    }
+
     /// Adds the headers that authenticate a request sent now.
     pub(crate) fn authenticate(
         &mut self,

@@ -43,6 +43,8 @@ pub(crate) struct Reader {
     pub(crate) now: SystemTime,
     /// Whether the call has tried already what can be done about a 401.
     pub(crate) recovered: bool,
+    /// Whether the request carried a bearer token in place of a signature.
+    pub(crate) bearer: bool,
 }
 
 impl Reader {
@@ -150,20 +152,40 @@ impl Reader {
     }
 
     fn advice(&self, reply: &Reply, answer: &Answer) -> Option<String> {
+        let credential = if self.bearer { "bearer token" } else { "key" };
         let advice = match (reply.status.as_u16(), answer.code.as_deref()) {
             (401, Some("IdentityNotOwned")) => {
-                "the id is another resource's or was deleted; the key is not at fault"
+                return Some(format!(
+                    "the id is another resource's or was deleted; the {credential} is not at fault"
+                ));
             }
             (401, Some("InvalidAccessToken")) => {
-                "the Teams user's Entra token is expired, malformed or for another audience; the key is not at fault"
+                return Some(format!(
+                    "the Teams user's Entra token is expired, malformed or for another audience; the {credential} is not at fault"
+                ));
+            }
+            (401, Some("Denied")) if blames_the_body(answer) => {
+                "something on the way, such as a proxy, changed the body"
             }
             (401, _) => {
-                return Some(self.clock_difference(reply).unwrap_or_else(|| {
-                    "check that the endpoint and the access key are of the same resource and that the key was not regenerated".to_owned()
-                }));
+                let otherwise = if self.bearer {
+                    "check that the bearer token is for https://communication.azure.com and of the resource's tenant, and that its owner has a role on the resource"
+                } else {
+                    "check that the endpoint and the access key are of the same resource and that the key was not regenerated"
+                };
+                return Some(self.clock_difference(reply).unwrap_or_else(|| otherwise.to_owned()));
             }
             (403, _) => "check that the resource lets this credential and this network in",
-            (400, Some("UnsupportedApiVersion")) => "choose another api-version on the builder",
+            (400, Some("UnsupportedApiVersion")) => {
+                "choose another with api_version on the builder"
+            }
+            // The service's names of these are not those of the arguments.
+            (400, _) if targets(answer, "appId") => {
+                "client_id has to be the id of the Entra application that the Teams user's token was issued to"
+            }
+            (400, _) if targets(answer, "userId") => {
+                "user_object_id has to be the Entra object id of the Teams user whose token it is"
+            }
             (404, None) => {
                 "check the endpoint: identities live at https://<resource>.communication.azure.com"
             }
@@ -209,7 +231,7 @@ impl Reader {
             Err(behind) => (behind.duration(), "behind"),
         };
         (difference > NOTABLE_CLOCK_DIFFERENCE).then(|| {
-            let consequence = if self.recovered {
+            let consequence = if self.recovered && !self.bearer {
                 "signing with the service's time did not help, so check the access key as well"
             } else {
                 "set it right"
@@ -247,6 +269,15 @@ impl Reader {
             .or_else(seconds)
             .or_else(until)
     }
+}
+
+fn blames_the_body(answer: &Answer) -> bool {
+    answer.message.as_ref().is_some_and(|message| message.contains("x-ms-content-sha256"))
+}
+
+/// In any case: a member that is missing is spelled differently from one that is wrong.
+fn targets(answer: &Answer, member: &str) -> bool {
+    answer.target.as_ref().is_some_and(|target| target.eq_ignore_ascii_case(member))
 }
 
 /// Not cut or cleaned as foreign texts are: these ids are as long as secrets.
