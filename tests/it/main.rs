@@ -13,6 +13,8 @@
 mod auto_traits;
 mod connection_string;
 mod emulator;
+mod entra;
+mod entra_examples;
 mod hostile_server;
 mod http;
 mod local;
