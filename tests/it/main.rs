@@ -10,6 +10,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod api_versions;
 mod auto_traits;
 mod connection_string;
 mod emulator;
@@ -17,9 +18,14 @@ mod entra;
 mod entra_examples;
 mod hostile_server;
 mod http;
+mod keys;
 mod local;
+mod observing;
 mod operations;
+mod preview;
 mod secrets;
 mod service_errors;
 mod signing_vectors;
+mod teams;
 mod tls;
+mod tokens;
