@@ -23,6 +23,7 @@ mod local;
 mod observing;
 mod operations;
 mod preview;
+mod public_surface;
 mod secrets;
 mod service_errors;
 mod signing_vectors;
