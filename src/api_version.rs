@@ -54,16 +54,22 @@ impl ApiVersion {
 
     /// Refuses the preview's operations on versions that are known not to have them; of others the service is the judge.
     pub(crate) fn require_custom_ids(&self) -> Result<(), Error> {
-        const WITHOUT: [ApiVersion; 7] = [
-            ApiVersion::V2021_03_07,
-            ApiVersion::V2022_06_01,
-            ApiVersion::V2022_10_01,
-            ApiVersion::V2023_10_01,
-            ApiVersion::V2025_06_30,
-            ApiVersion::V2026_07_22,
-            ApiVersion::V2026_09_23,
+        // All that were published. They would ignore a custom id, and each repetition would leave another user behind.
+        const WITHOUT: [&str; 12] = [
+            "2021-02-22-preview1",
+            "2021-03-07",
+            "2021-03-31-preview1",
+            "2021-10-31-preview",
+            "2021-11-01",
+            "2022-06-01",
+            "2022-10-01",
+            "2023-08-01",
+            "2023-10-01",
+            "2025-06-30",
+            "2026-07-22",
+            "2026-09-23",
         ];
-        if WITHOUT.contains(self) {
+        if WITHOUT.contains(&self.as_str()) {
             return Err(Error::invalid_input(format!(
                 "api-version {self} has neither custom ids nor reading of users: set api_version(ApiVersion::V2025_03_02_PREVIEW) on the builder"
             )));

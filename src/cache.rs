@@ -156,6 +156,17 @@ mod tests {
         assert_eq!(get(&cache, 100, Ok(Value("second", 200))), Ok("second"));
     }
 
+    /// While another caller fetches, what is held decides between using it and waiting.
+    #[test]
+    fn only_a_valid_value_is_used_while_another_is_fetched() {
+        let cache = Cache::new(Duration::from_secs(10));
+        assert_eq!(get(&cache, 0, Ok(Value("first", 100))), Ok("first"));
+        assert!(matches!(cache.held(at(89)), Held::Fresh(_)));
+        assert!(matches!(cache.held(at(90)), Held::Aging(_)));
+        assert!(matches!(cache.held(at(99)), Held::Aging(_)));
+        assert!(matches!(cache.held(at(100)), Held::Nothing));
+    }
+
     #[test]
     fn a_value_that_is_forgotten_is_fetched_anew() {
         let cache = Cache::new(Duration::ZERO);

@@ -22,6 +22,8 @@ const BEARER_SCOPE: &str = "https://communication.azure.com//.default";
 /// How long before its end a bearer token is replaced.
 const BEARER_MARGIN: Duration = Duration::from_secs(5 * 60);
 
+const MALFORMED: &str = "the bearer token that was fetched is empty or has characters that no token has, so the request was not sent: is there a line break around it?";
+
 /// An access key of an ACS resource, decoded once and never shown again.
 ///
 /// Read it from the base64 text that the portal shows (standard alphabet, padded) with [`str::parse`]. What is kept is
@@ -136,9 +138,8 @@ impl Bearer {
     /// The `authorization` header.
     pub(crate) fn header(&self, now: impl Fn() -> SystemTime) -> Result<HeaderValue, Error> {
         let token = self.cache.get(&now, || self.fetch(&now))?;
-        let mut header = HeaderValue::try_from(header_text(&token)).map_err(|_| {
-            credential_error("the bearer token has characters that HTTP cannot carry")
-        })?;
+        let mut header =
+            HeaderValue::try_from(header_text(&token)).map_err(|_| credential_error(MALFORMED))?;
         header.set_sensitive(true);
         Ok(header)
     }
@@ -150,10 +151,17 @@ impl Bearer {
 
     fn fetch(&self, now: impl Fn() -> SystemTime) -> Result<BearerToken, Error> {
         let token = self.source.bearer_token(BEARER_SCOPE).map_err(|cause| {
-            credential_error("no bearer token could be had and nothing was sent").with_source(cause)
+            credential_error("no bearer token could be had, so the request was not sent")
+                .with_source(cause)
         })?;
+        // Before it is kept: one that cannot be sent would fail every call until it expires.
+        if token.token.is_empty() || !token.token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(credential_error(MALFORMED));
+        }
         if token.expires_on <= now() {
-            return Err(credential_error("the bearer token that was fetched has expired"));
+            return Err(credential_error(
+                "the bearer token that was fetched has expired, so the request was not sent: check its source and this machine's clock",
+            ));
         }
         Ok(token)
     }
@@ -253,5 +261,37 @@ mod tests {
             assert_eq!(text.parse::<AccessKey>().unwrap_err().to_string(), error, "{text:?}");
         }
         assert!("\tpw== \n".parse::<AccessKey>().is_ok());
+    }
+
+    const HOUR: Duration = Duration::from_secs(60 * 60);
+
+    /// What a source that numbers its tokens, each good for an hour from `now`, makes be sent at each of these instants.
+    fn headers(seconds: &[u64]) -> Vec<String> {
+        use std::sync::atomic::{AtomicU64, Ordering};
+
+        let now = Arc::new(AtomicU64::new(0));
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let (fetched, clock) = (AtomicU64::new(0), Arc::clone(&now));
+        let credential = Credential::bearer(move |scope: &str| {
+            assert_eq!(scope, "https://communication.azure.com//.default");
+            let number = fetched.fetch_add(1, Ordering::SeqCst) + 1;
+            Ok(BearerToken::new(number.to_string(), at(clock.load(Ordering::SeqCst)) + HOUR))
+        });
+        let Kind::Bearer(bearer) = credential.kind() else { panic!("it is a bearer") };
+        let header = |seconds: &u64| {
+            now.store(*seconds, Ordering::SeqCst);
+            let header = bearer.header(|| at(*seconds)).unwrap();
+            assert!(header.is_sensitive());
+            header.to_str().unwrap().to_owned()
+        };
+        seconds.iter().map(header).collect()
+    }
+
+    #[test]
+    fn a_bearer_token_is_kept_until_five_minutes_before_it_expires() {
+        assert_eq!(
+            headers(&[0, 3_299, 3_300, 6_599, 6_600, 20_000]),
+            ["Bearer 1", "Bearer 1", "Bearer 2", "Bearer 2", "Bearer 3", "Bearer 4"]
+        );
     }
 }

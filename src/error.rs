@@ -12,7 +12,7 @@ type Source = Box<dyn StdError + Send + Sync>;
 pub enum ErrorKind {
     /// The caller's input was refused; nothing was sent.
     InvalidInput,
-    /// The source of bearer tokens failed; nothing was sent.
+    /// The source of bearer tokens failed, so the request was not sent.
     Credential,
     /// The request never reached the service (name resolution, connecting, TLS); sending it again is safe.
     Connection,

@@ -20,6 +20,11 @@ use crate::retry::{FailedAttempt, Outcome, RetryPolicy};
 use crate::signing::RequestToSign;
 use crate::transport::{Failure, Limits, Transport};
 
+/// What web servers take in the first line of a request. Much longer ones do not fit the transport's buffer, and would fail as if the network had.
+const MAX_TARGET_BYTES: usize = 8 * 1024;
+
+const TOO_LONG: &str = "the user id is too long to be sent: expected 8:acs:<resource>_<user>";
+
 pub(crate) struct Pipeline {
     pub(crate) endpoint: Endpoint,
     pub(crate) credential: RwLock<Credential>,
@@ -171,6 +176,9 @@ impl Pipeline {
         let Operation { method, path, body, .. } = call.operation;
         let host = self.endpoint.host();
         let target = format!("{path}?api-version={}", self.api_version);
+        if target.len() > MAX_TARGET_BYTES {
+            return Err(Error::invalid_input(TOO_LONG));
+        }
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{target}", self.endpoint))
@@ -185,8 +193,7 @@ impl Pipeline {
             RequestToSign { method: method.as_str(), host, path_and_query: &target, body };
         let request = call.authentication.authenticate(request, &to_sign, || self.clock.now())?;
         request.body(()).map_err(|error| {
-            Error::invalid_input("the request cannot be written as HTTP: is the user id too long?")
-                .with_source(error)
+            Error::invalid_input("the request cannot be written as HTTP").with_source(error)
         })
     }
 

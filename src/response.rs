@@ -158,15 +158,24 @@ impl Reader {
     }
 
     fn advice(&self, reply: &Reply, answer: &Answer) -> Option<String> {
+        let is_token = self.authenticated == Authenticated::Token;
+        let credential = if is_token { "bearer token" } else { "key" };
         let advice = match (reply.status.as_u16(), answer.code.as_deref()) {
             (401, Some("IdentityNotOwned")) => {
-                "the id is another resource's or was deleted; the key is not at fault"
+                return Some(format!(
+                    "the id is another resource's or was deleted; the {credential} is not at fault"
+                ));
             }
             (401, Some("InvalidAccessToken")) => {
-                "the Teams user's Entra token is expired, malformed or for another audience; the key is not at fault"
+                return Some(format!(
+                    "the Teams user's Entra token is expired, malformed or for another audience; the {credential} is not at fault"
+                ));
             }
-            (401, _) if self.authenticated == Authenticated::Token => {
-                "check that the bearer token is for https://communication.azure.com and that its holder has a role on this resource"
+            (401, Some("Denied")) if blames_the_body(answer) => {
+                "something on the way, such as a proxy, changed the body"
+            }
+            (401, _) if is_token => {
+                "check that the bearer token is for https://communication.azure.com and of the resource's tenant, and that its owner has a role on the resource"
             }
             (401, _) => {
                 return Some(self.clock_difference(reply).unwrap_or_else(|| {
@@ -174,7 +183,16 @@ impl Reader {
                 }));
             }
             (403, _) => "check that the resource lets this credential and this network in",
-            (400, Some("UnsupportedApiVersion")) => "choose another api-version on the builder",
+            (400, Some("UnsupportedApiVersion")) => {
+                "choose another with api_version on the builder"
+            }
+            // The service's names of these are not those of the arguments.
+            (400, _) if targets(answer, "appId") => {
+                "client_id has to be the id of the Entra application that the Teams user's token was issued to"
+            }
+            (400, _) if targets(answer, "userId") => {
+                "user_object_id has to be the Entra object id of the Teams user whose token it is"
+            }
             (404, None) => {
                 "check the endpoint: identities live at https://<resource>.communication.azure.com"
             }
@@ -259,6 +277,15 @@ impl Reader {
             .or_else(seconds)
             .or_else(until)
     }
+}
+
+fn blames_the_body(answer: &Answer) -> bool {
+    answer.message.as_ref().is_some_and(|message| message.contains("x-ms-content-sha256"))
+}
+
+/// In any case: a member that is missing is spelled differently from one that is wrong.
+fn targets(answer: &Answer, member: &str) -> bool {
+    answer.target.as_ref().is_some_and(|target| target.eq_ignore_ascii_case(member))
 }
 
 /// Not cut or cleaned as foreign texts are: these ids are as long as secrets.

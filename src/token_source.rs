@@ -66,3 +66,105 @@ impl fmt::Debug for TokenSource {
         f.debug_struct("TokenSource").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::emulator::{Emulator, Fault};
+    use crate::{CommunicationIdentityClient, ConnectionString, RetryPolicy};
+
+    /// The system's clock, so many seconds ahead.
+    #[derive(Clone, Default)]
+    struct Ahead(Arc<Mutex<u64>>);
+
+    impl Clock for Ahead {
+        fn now(&self) -> SystemTime {
+            SystemTime::now() + Duration::from_secs(*self.0.lock().unwrap())
+        }
+
+        fn instant(&self) -> Instant {
+            Instant::now()
+        }
+
+        fn sleep(&self, _: Duration) {}
+    }
+
+    /// A source whose tokens live an hour, and what moves its time and the emulator's.
+    fn setup() -> (Emulator, TokenSource, impl Fn(u64)) {
+        let emulator = Emulator::start().unwrap();
+        let settings: ConnectionString = emulator.connection_string().parse().unwrap();
+        let (endpoint, key) = settings.into_parts();
+        let clock = Ahead::default();
+        let client = CommunicationIdentityClient::builder(endpoint, key)
+            .clock(clock.clone())
+            .retry_policy(RetryPolicy::none())
+            .build()
+            .unwrap();
+        let user = client.create_user().unwrap();
+        let hour = crate::TokenRequest::new(["chat"]).expires_in(Duration::from_secs(3_600));
+        let source = client.token_source(&user, hour).unwrap();
+        (emulator, source, move |minutes| *clock.0.lock().unwrap() += minutes * 60)
+    }
+
+    fn advance(emulator: &Emulator, client: &impl Fn(u64), minutes: u64) {
+        client(minutes);
+        emulator.advance_clock(Duration::from_secs(minutes * 60));
+    }
+
+    #[test]
+    fn a_token_is_renewed_within_ten_minutes_of_its_end() {
+        let (emulator, source, client) = setup();
+        let first = source.token().unwrap();
+        advance(&emulator, &client, 49);
+        assert_eq!(source.token().unwrap(), first);
+        assert_eq!(emulator.request_count(), 2);
+        advance(&emulator, &client, 1);
+        let second = source.token().unwrap();
+        assert_ne!(second, first);
+        assert_eq!(emulator.request_count(), 3);
+        // The old one is not revoked: who still holds it can use it.
+        assert!(emulator.is_token_valid(first.token()) && emulator.is_token_valid(second.token()));
+        assert_eq!(source.token().unwrap(), second);
+        assert_eq!(emulator.request_count(), 3);
+    }
+
+    #[test]
+    fn a_failed_renewal_gives_out_the_old_token_until_it_ends() {
+        let (emulator, source, client) = setup();
+        let first = source.token().unwrap();
+        advance(&emulator, &client, 51);
+        emulator.inject(Fault::respond(500).times(2));
+        assert_eq!(source.token().unwrap(), first);
+        assert_eq!(emulator.request_count(), 3);
+        // The next try is made after half of the nine minutes that were left.
+        assert_eq!(source.token().unwrap(), first);
+        assert_eq!(emulator.request_count(), 3);
+        advance(&emulator, &client, 5);
+        assert_eq!(source.token().unwrap(), first);
+        assert_eq!(emulator.request_count(), 4);
+
+        advance(&emulator, &client, 4);
+        emulator.inject(Fault::respond(503));
+        let error = source.token().unwrap_err();
+        assert_eq!(error.status(), Some(503), "{error}");
+        let second = source.token().unwrap();
+        assert!(emulator.is_token_valid(second.token()));
+        assert_eq!(emulator.request_count(), 6);
+    }
+
+    /// What counts is when the service ends the token.
+    #[test]
+    fn a_wrong_clock_that_was_noticed_does_not_matter() {
+        let (emulator, source, client) = setup();
+        // By ours, 65 minutes ahead of the service's, the token ends before it begins.
+        client(65);
+        let first = source.token().unwrap();
+        assert_eq!(source.token().unwrap(), first);
+        // The user; a refused date, and the same again with the service's.
+        assert_eq!(emulator.request_count(), 3);
+    }
+}

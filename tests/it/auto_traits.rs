@@ -1,7 +1,10 @@
+use acs_identity::emulator::{Emulator, EmulatorBuilder, Fault, Operation, RecordedRequest};
 use acs_identity::{
-    AccessKey, AccessToken, CommunicationIdentityClient, CommunicationIdentityClientBuilder,
-    CommunicationUserIdentifier, ConnectionString, Credential, Endpoint, Error, ErrorKind,
-    SignedHeaders, TokenRequest, TokenScope,
+    AccessKey, AccessToken, ApiVersion, BearerToken, CallReport, CommunicationCloud,
+    CommunicationIdentifier, CommunicationIdentityClient, CommunicationIdentityClientBuilder,
+    CommunicationUserDetails, CommunicationUserIdentifier, ConnectionString, Credential, Endpoint,
+    Error, ErrorKind, RequestToSign, RetryPolicy, SignedHeaders, TokenCredential, TokenRequest,
+    TokenScope, TokenSource,
 };
 
 fn shareable<T: Send + Sync + 'static>() {}
@@ -10,17 +13,32 @@ fn shareable<T: Send + Sync + 'static>() {}
 fn every_public_type_can_be_shared_between_threads() {
     shareable::<AccessKey>();
     shareable::<AccessToken>();
+    shareable::<ApiVersion>();
+    shareable::<BearerToken>();
+    shareable::<CallReport>();
+    shareable::<CommunicationCloud>();
+    shareable::<CommunicationIdentifier>();
     shareable::<CommunicationIdentityClient>();
     shareable::<CommunicationIdentityClientBuilder>();
+    shareable::<CommunicationUserDetails>();
     shareable::<CommunicationUserIdentifier>();
     shareable::<ConnectionString>();
     shareable::<Credential>();
+    shareable::<Emulator>();
+    shareable::<EmulatorBuilder>();
     shareable::<Endpoint>();
     shareable::<Error>();
     shareable::<ErrorKind>();
+    shareable::<Fault>();
+    shareable::<Operation>();
+    shareable::<RecordedRequest>();
+    shareable::<RequestToSign<'static>>();
+    shareable::<RetryPolicy>();
     shareable::<SignedHeaders>();
+    shareable::<Box<dyn TokenCredential>>();
     shareable::<TokenRequest>();
     shareable::<TokenScope>();
+    shareable::<TokenSource>();
 }
 
 #[test]

@@ -10,15 +10,27 @@
     reason = "a test fails by panicking"
 )]
 
+mod api_versions;
 mod auto_traits;
 mod build_script;
 mod connection_string;
 mod emulator;
+mod entra;
+mod entra_examples;
 mod failures;
 mod hostile_server;
 mod http;
+mod keys;
+mod local;
+mod observing;
+mod operations;
+mod preview;
 mod process;
 mod programs;
+mod public_surface;
 mod secrets;
+mod service_errors;
 mod signing_vectors;
+mod teams;
 mod tls;
+mod tokens;

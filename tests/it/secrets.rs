@@ -2,11 +2,13 @@
 
 use std::error::Error as _;
 use std::fmt::Debug;
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
+use acs_identity::emulator::{Emulator, Fault};
 use acs_identity::{
-    AccessKey, CommunicationIdentityClient, CommunicationUserIdentifier, ConnectionString,
-    Credential, Error, RequestToSign, TokenRequest,
+    AccessKey, BearerToken, CallReport, CommunicationIdentityClient, CommunicationUserIdentifier,
+    ConnectionString, Credential, Error, RequestToSign, TokenRequest,
 };
 
 use crate::http::{CANARY_KEY, Server, answer};
@@ -116,4 +118,111 @@ fn errors_hide_what_a_server_sends_back() {
     let request = TokenRequest::new(["chat"]);
     clean_error(&server.client().issue_token(&user, request).unwrap_err());
     assert!(server.requests()[0].contains("Signature="));
+}
+
+fn bearer() -> Credential {
+    Credential::bearer(|_: &str| {
+        Ok(BearerToken::new(CANARY_TOKEN, SystemTime::now() + Duration::from_secs(3_600)))
+    })
+}
+
+#[test]
+fn bearer_tokens_hide_themselves() {
+    clean_debug(&BearerToken::new(CANARY_TOKEN, SystemTime::now()));
+    clean_debug(&bearer());
+    let emulator = Emulator::start().unwrap();
+    let client = CommunicationIdentityClient::new(&emulator.endpoint(), bearer()).unwrap();
+    // Refused: the error is about the token, and does not show it.
+    clean_error(&client.create_user().unwrap_err());
+    emulator.accept_bearer_token(CANARY_TOKEN);
+    let user = client.create_user().unwrap();
+    clean_debug(&client);
+    clean_debug(&client.token_source(&user, ["chat"]).unwrap());
+    for request in emulator.requests() {
+        assert_eq!(request.header("authorization"), Some(&*format!("Bearer {CANARY_TOKEN}")));
+        clean_debug(&request);
+    }
+    clean_debug(&emulator);
+}
+
+/// A source's error is passed on as it is, so it is the source that has to keep quiet; all around it is clean.
+#[test]
+fn errors_of_sources_are_shown_once() {
+    let server = Server::start(|_| {});
+    let credential = Credential::bearer(|_: &str| -> Result<BearerToken, _> {
+        Err(std::io::Error::other(format!("cannot use {CANARY_TOKEN}")).into())
+    });
+    let client =
+        CommunicationIdentityClient::new(&server.endpoint().to_string(), credential).unwrap();
+    let error = client.create_user().unwrap_err();
+    clean("Display", &error.to_string());
+    assert!(error.source().unwrap().to_string().contains(CANARY_TOKEN));
+    clean_debug(&client);
+}
+
+#[test]
+fn teams_tokens_are_not_repeated() {
+    let user = "1d4b6f2a-0a5c-4b1c-9d5e-000000000003";
+    let echo = format!(
+        r#"{{"error":{{"code":"InvalidAccessToken","message":"Provided access token {CANARY_TOKEN} is not valid.","target":"{CANARY_TOKEN}"}}}}"#
+    );
+    for (status, body) in [
+        ("401 Unauthorized", echo),
+        ("400 Bad Request", format!("cannot read {{\"token\":\"{CANARY_TOKEN}\"}}")),
+        ("500 Internal Server Error", CANARY_TOKEN.to_owned()),
+        ("200 OK", format!("{{\"token\":\"{CANARY_TOKEN}\",\"expiresOn\":\"never\"}}")),
+        ("200 OK", format!("{{\"accessToken\":\"{CANARY_TOKEN}\"")),
+    ] {
+        let server = Server::answering(answer(status, "application/json", &body));
+        let reports = Arc::new(Mutex::new(Vec::<CallReport>::new()));
+        let kept = Arc::clone(&reports);
+        let client =
+            server.client().observed(move |report| kept.lock().unwrap().push(report.clone()));
+        clean_error(&client.exchange_teams_user_token(CANARY_TOKEN, user, user).unwrap_err());
+        clean_debug(&reports.lock().unwrap()[0]);
+        assert!(server.requests()[0].contains(CANARY_TOKEN));
+    }
+    let empty = format!("{CANARY_TOKEN} ");
+    let client = CommunicationIdentityClient::new("http://127.0.0.1:1", bearer()).unwrap();
+    clean_error(&client.exchange_teams_user_token(&empty, "", user).unwrap_err());
+}
+
+#[test]
+fn the_emulator_hides_what_it_was_told() {
+    let emulator = Emulator::builder().access_key(CANARY_KEY);
+    clean_debug(&emulator);
+    let emulator = emulator.start().unwrap();
+    let app = "1d4b6f2a-0a5c-4b1c-9d5e-000000000001";
+    emulator.accept_teams_token(CANARY_TOKEN, app, app);
+    emulator.accept_bearer_token(CANARY_TOKEN);
+    let fault = Fault::respond(200)
+        .header("authorization", CANARY_TOKEN)
+        .body(format!("{{\"token\":\"{CANARY_TOKEN}\"}}"));
+    clean_debug(&fault);
+    clean_debug(&emulator);
+
+    let client =
+        CommunicationIdentityClient::from_connection_string(&emulator.connection_string()).unwrap();
+    client.exchange_teams_user_token(CANARY_TOKEN, app, app).unwrap();
+    emulator.inject(fault);
+    clean_error(&client.create_user().unwrap_err());
+    for request in emulator.requests() {
+        assert!(request.header("authorization").unwrap().contains("Signature="));
+        assert!(!format!("{request:?}").contains("Signature="), "{request:?}");
+        clean_debug(&request);
+    }
+    let refusal = Emulator::builder().access_key(format!("{CANARY_KEY}!")).start().unwrap_err();
+    clean("Display", &refusal.to_string());
+    clean_debug(&refusal);
+}
+
+/// A connection string pasted into the wrong place.
+#[test]
+fn other_arguments_are_not_repeated_when_they_are_refused() {
+    let text = format!("endpoint=https://a/;accesskey={CANARY_KEY}");
+    clean_error(&CommunicationIdentityClient::new(&text, bearer()).map(drop).unwrap_err());
+    let builder = || CommunicationIdentityClient::builder("https://a".parse().unwrap(), bearer());
+    clean_error(&builder().api_version(&*text).build().map(drop).unwrap_err());
+    clean_error(&builder().application_id(text).build().map(drop).unwrap_err());
+    clean_error(&"4:CANARY".parse::<CommunicationUserIdentifier>().unwrap_err());
 }

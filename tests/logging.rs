@@ -1,0 +1,128 @@
+//! What goes through the `log` facade. A binary of its own: there is one logger in a program, and it hears all of it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::sync::{Mutex, OnceLock};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, SystemTime};
+
+use acs_identity::emulator::{Emulator, Fault};
+use acs_identity::{
+    AccessKey, ApiVersion, BearerToken, CommunicationIdentityClient, Credential, Endpoint,
+    RetryPolicy,
+};
+use log::{LevelFilter, Log, Metadata, Record};
+
+const KEY: &str =
+    "CANARYKEYCANARYKEYCANARYKEYCANARYKEYCANARYKEYCANARYKEYCANARYKEYCANARYKEYCANARYKEYA==";
+const BEARER: &str = "CANARYBEARER.CANARYBEARER";
+const TEAMS: &str = "CANARYTEAMS.CANARYTEAMS";
+const APP: &str = "1d4b6f2a-0a5c-4b1c-9d5e-000000000001";
+
+struct Capture(Mutex<Vec<String>>);
+
+static CAPTURE: Capture = Capture(Mutex::new(Vec::new()));
+
+/// The thread whose dumps are the client's; the emulator's threads dump the other side.
+static CALLER: OnceLock<ThreadId> = OnceLock::new();
+
+impl Log for Capture {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let is_dump = record.target() == "ureq_proto::util";
+        if !is_dump || CALLER.get() == Some(&thread::current().id()) {
+            let line = format!("{} {}", record.target(), record.args());
+            self.0.lock().unwrap().push(line);
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// All that was sent or answered and is nobody's business, and all that was logged meanwhile.
+fn walk(level: LevelFilter) -> (Vec<String>, Vec<String>) {
+    log::set_max_level(level);
+    let emulator = Emulator::builder().access_key(KEY).start().unwrap();
+    emulator.accept_bearer_token(BEARER);
+    emulator.accept_teams_token(TEAMS, APP, APP);
+    let endpoint: Endpoint = emulator.endpoint().parse().unwrap();
+    let bearer = Credential::bearer(|_: &str| {
+        Ok(BearerToken::new(BEARER, SystemTime::now() + Duration::from_secs(3_600)))
+    });
+    let key: Credential = KEY.parse::<AccessKey>().unwrap().into();
+    let mut secrets = vec![KEY.to_owned(), BEARER.to_owned(), TEAMS.to_owned()];
+    for credential in [key, bearer] {
+        let client = CommunicationIdentityClient::builder(endpoint.clone(), credential)
+            .api_version(ApiVersion::V2025_03_02_PREVIEW)
+            .retry_policy(RetryPolicy::default().base_delay(Duration::from_millis(1)))
+            .build()
+            .unwrap();
+        let (user, first) = client.create_user_and_token(["chat"]).unwrap();
+        emulator.inject(Fault::respond(503));
+        let second = client.issue_token(&user, ["voip"]).unwrap();
+        let third = client.token_source(&user, ["voip"]).unwrap().token().unwrap();
+        let fourth = client.exchange_teams_user_token(TEAMS, APP, APP).unwrap();
+        secrets.extend([first, second, third, fourth].map(|token| token.token().to_owned()));
+        client.create_user_with_custom_id("alice").unwrap();
+        client.get_user(&user).unwrap();
+        client.revoke_tokens(&user).unwrap();
+        client.delete_user(&user).unwrap();
+        client.delete_user(&user).unwrap_err();
+        emulator.inject(Fault::drop_before_processing());
+        client.create_user().unwrap_err();
+    }
+    secrets.extend(emulator.requests().iter().filter_map(|request| {
+        let signature = request.header("authorization")?.split_once("Signature=")?.1;
+        Some(signature.to_owned())
+    }));
+    drop(emulator);
+    (secrets, std::mem::take(&mut CAPTURE.0.lock().unwrap()))
+}
+
+#[test]
+fn secrets_stay_out_of_the_log() {
+    CALLER.set(thread::current().id()).unwrap();
+    log::set_logger(&CAPTURE).unwrap();
+
+    let (secrets, lines) = walk(LevelFilter::Debug);
+    assert_eq!(secrets.len(), 3 + 2 * 4 + 11, "what was given, issued, and signed");
+    assert!(lines.iter().any(|line| line.starts_with("ureq::run POST http://127.0.0.1:")));
+    let log = lines.join("\n");
+    for secret in &secrets {
+        // Not even the beginning of one.
+        let beginning = secret.get(..12).unwrap();
+        assert!(!log.contains(beginning), "{beginning}… in\n{log}");
+    }
+    assert!(!log.contains("HMAC-SHA256") && !log.contains("Bearer "), "{log}");
+
+    // At trace level ureq-proto dumps the heads of requests and all of the answers: the documentation warns of it.
+    let (secrets, lines) = walk(LevelFilter::Trace);
+    let spelled = dumped(&lines);
+    for secret in &secrets {
+        let in_a_body_or_never_sent = [KEY, TEAMS].contains(&&**secret);
+        assert_eq!(
+            spelled.contains(secret),
+            !in_a_body_or_never_sent,
+            "{secret}: is the warning true?"
+        );
+        assert!(!lines.iter().any(|line| line.contains(secret)), "{secret}: in plain text");
+    }
+}
+
+/// What the dumps spell.
+fn dumped(lines: &[String]) -> String {
+    let rows = lines.iter().filter_map(|line| line.strip_prefix("ureq_proto::util "));
+    // Eight groups of two bytes, then the same as text.
+    let digits: String =
+        rows.flat_map(|row| row.chars().take(39)).filter(char::is_ascii_hexdigit).collect();
+    let bytes = digits.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
+    let bytes: Vec<u8> = bytes.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
