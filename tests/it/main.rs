@@ -10,6 +10,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod acs;
 mod auto_traits;
 mod connection_string;
 mod emulator;
