@@ -1,0 +1,76 @@
+//! What a command fails with: one line and an exit code.
+
+use std::error::Error as _;
+use std::process::ExitCode;
+
+use acs_identity::{Error, ErrorKind};
+
+/// What went wrong, the worst last: the exit code of a run with several failures is that of the worst.
+///
+/// What is wrong with the credential is wrong with everything, and what is wrong with one id concerns that id alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Exit {
+    NotFound,
+    Usage,
+    Throttled,
+    Service,
+    Authentication,
+}
+
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    pub(crate) message: String,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into() }
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            message.push_str("; cause: ");
+            message.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        // A cause is somebody else's text: whoever reads line by line gets one line.
+        Self::new(Exit::of(&error), message.replace(['\r', '\n'], " "))
+    }
+}
+
+impl Exit {
+    fn of(error: &Error) -> Self {
+        match (error.kind(), error.status()) {
+            (ErrorKind::InvalidInput, _) => Self::Usage,
+            // Answered with 401, and yet not about the credential.
+            (ErrorKind::Service, _) if error.code() == Some("IdentityNotOwned") => Self::NotFound,
+            (ErrorKind::Credential, _) | (ErrorKind::Service, Some(401 | 403)) => {
+                Self::Authentication
+            }
+            (ErrorKind::Service, Some(404)) => Self::NotFound,
+            (ErrorKind::Service, Some(429)) => Self::Throttled,
+            _ => Self::Service,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Service => 1,
+            Exit::Usage => 2,
+            Exit::Authentication => 3,
+            Exit::Throttled => 4,
+            Exit::NotFound => 5,
+        })
+    }
+}

@@ -1,0 +1,47 @@
+//! Files of user ids, one in a line.
+
+use std::collections::HashSet;
+
+use acs_identity::CommunicationUserIdentifier;
+
+/// What a file has, in its order; an id that is there twice is here once.
+#[derive(Debug, Default)]
+pub(crate) struct Ids {
+    pub(crate) users: Vec<CommunicationUserIdentifier>,
+    /// The number of the line, and what is wrong with it. The line itself is not repeated: who knows what file it is.
+    pub(crate) malformed: Vec<(usize, String)>,
+}
+
+/// Reads lines of any ending; blank ones and those that begin with `#` are skipped.
+pub(crate) fn parse(file: &[u8]) -> Result<Ids, &'static str> {
+    if file.starts_with(&[0xff, 0xfe]) || file.starts_with(&[0xfe, 0xff]) {
+        return Err("it is UTF-16: save it as UTF-8");
+    }
+    let text = String::from_utf8_lossy(file);
+    let mut ids = Ids::default();
+    let mut seen = HashSet::new();
+    for (number, line) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        match parse_line(line) {
+            Ok(user) if !seen.insert(user.clone()) => {}
+            Ok(user) => ids.users.push(user),
+            Err(reason) => ids.malformed.push((number, reason)),
+        }
+    }
+    Ok(ids)
+}
+
+/// Stricter than the library, which leaves unknown forms to the service. The service would not know the id, and a file of
+/// something else (a table, JSON) would look like one whose users are all gone.
+fn parse_line(line: &str) -> Result<CommunicationUserIdentifier, String> {
+    let user: CommunicationUserIdentifier =
+        line.parse().map_err(|error: acs_identity::Error| error.to_string())?;
+    let alien = |c: char| !c.is_ascii_graphic() || matches!(c, '"' | '\'' | ',' | ';');
+    if !line.starts_with("8:") || line.contains(alien) {
+        return Err("it is no user id: expected 8:acs:<resource>_<user> alone".to_owned());
+    }
+    Ok(user)
+}

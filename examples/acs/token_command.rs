@@ -1,0 +1,102 @@
+//! Bearer tokens from another program, such as az.
+
+use std::error::Error;
+use std::io::Read as _;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use acs_identity::BearerToken;
+use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// az alone takes ten seconds on a bad day.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// How long a token is taken to live that does not say: the client asks for a new one five minutes before that.
+const ASSUMED_LIFE: Duration = Duration::from_secs(10 * 60);
+
+/// More than any token has.
+const MAX_OUTPUT: u64 = 256 * 1024;
+
+/// Runs a command line in the shell and reads the token that it prints; its stderr is the caller's.
+///
+/// What it prints is in no error.
+pub(crate) fn run(
+    command: &str,
+    limit: Duration,
+) -> Result<BearerToken, Box<dyn Error + Send + Sync>> {
+    let mut child = shell(command)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("the shell for --token-command cannot be started: {error}"))?;
+    let stdout = child.stdout.take();
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut text = String::new();
+        let read = stdout.map(|stdout| stdout.take(MAX_OUTPUT).read_to_string(&mut text));
+        // Nobody waits any more once the time is over.
+        let _ = sender.send(read.is_some_and(|read| read.is_ok()).then_some(text));
+    });
+    let Ok(text) = receiver.recv_timeout(limit) else {
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err(format!("--token-command did not end within {limit:?}").into());
+    };
+    let status = child.wait()?;
+    if !status.success() {
+        return Err(format!("--token-command failed ({status})").into());
+    }
+    let token = text.and_then(|text| parse(text.trim(), SystemTime::now()));
+    let (token, expires_on) = token
+        .ok_or("--token-command printed neither a token nor JSON with accessToken: run it by hand to see what it prints")?;
+    Ok(BearerToken::new(token, expires_on))
+}
+
+/// Reads a bare token, or JSON as az prints it.
+pub(crate) fn parse(output: &str, now: SystemTime) -> Option<(String, SystemTime)> {
+    let assumed = now.checked_add(ASSUMED_LIFE)?;
+    if !output.starts_with('{') {
+        let word = !output.is_empty() && output.chars().all(|c| c.is_ascii_graphic());
+        return word.then(|| (output.to_owned(), assumed));
+    }
+    let json: Value = serde_json::from_str(output).ok()?;
+    let token = json.get("accessToken").or_else(|| json.get("access_token"))?.as_str()?;
+    let word = !token.is_empty() && token.chars().all(|c| c.is_ascii_graphic());
+    let expires_on =
+        ["expires_on", "expiresOn"].into_iter().find_map(|key| instant(json.get(key)?));
+    word.then(|| (token.to_owned(), expires_on.unwrap_or(assumed)))
+}
+
+/// Seconds since 1970, or RFC 3339. az's `expiresOn` is local time of an unnamed zone: that says nothing.
+fn instant(value: &Value) -> Option<SystemTime> {
+    let text = match value {
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.clone(),
+        _ => return None,
+    };
+    if let Ok(seconds) = text.parse() {
+        return UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+    }
+    OffsetDateTime::parse(&text, &Rfc3339).ok().map(SystemTime::from)
+}
+
+#[cfg(not(windows))]
+fn shell(command: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", command]);
+    shell
+}
+
+#[cfg(windows)]
+fn shell(command: &str) -> Command {
+    use std::os::windows::process::CommandExt as _;
+
+    let mut shell = Command::new("cmd");
+    // Unquoted: cmd has rules of its own.
+    shell.arg("/C").raw_arg(command);
+    shell
+}

@@ -1,0 +1,157 @@
+//! Help, misspelt words, and what is not even tried.
+
+use acs_identity::emulator::Emulator;
+
+use super::*;
+
+#[test]
+fn help_is_everywhere() {
+    for words in [
+        &[][..],
+        &["user"],
+        &["user", "create"],
+        &["user", "delete"],
+        &["token"],
+        &["token", "issue"],
+        &["token", "revoke"],
+        &["token", "exchange"],
+        &["token", "get-for-teams-user"],
+        &["check"],
+    ] {
+        let help = run(tool().args(words).arg("--help"));
+        assert_eq!((help.code(), help.stderr.as_str()), (Some(0), ""), "{words:?}");
+        assert!(help.stdout.contains("\nUsage: acs"), "{words:?}");
+        assert!(help.stdout.contains("--connection-string <TEXT>"), "{words:?}");
+        let too_wide = help.stdout.lines().find(|line| line.chars().count() > 125);
+        assert_eq!(too_wide, None);
+    }
+}
+
+#[test]
+fn the_help_names_exit_codes_variables_and_the_risk_of_arguments() {
+    let help = run(tool().arg("--help")).stdout;
+    for line in [
+        "  0  done",
+        "  1  the service failed or was not reached, or stdout could not be written",
+        "  2  wrong usage or settings, a malformed id, or not confirmed",
+        "  3  the credential was refused, or could not be had",
+        "  4  throttled",
+        "  5  not found: no such user, or another resource's",
+        "Other users of a machine can read its processes' arguments: prefer the variables.",
+    ] {
+        assert!(help.lines().any(|each| each == line), "{line}");
+    }
+    assert!(help.contains(QUICKSTART_VARIABLE) && help.contains(AZ_VARIABLE));
+}
+
+#[test]
+fn a_command_that_is_not_complete_gets_help_and_fails() {
+    for words in [&[][..], &["user"], &["token"]] {
+        let ended = run(tool().args(words));
+        assert_eq!((ended.code(), ended.stdout.as_str()), (Some(2), ""), "{words:?}");
+        assert!(ended.stderr.contains("\nUsage: acs"), "{ended:?}");
+    }
+}
+
+#[test]
+fn misspelt_words_get_a_suggestion() {
+    for (words, tip) in [
+        (&["tokne"][..], "tip: a similar subcommand exists: 'token'"),
+        (&["user", "craete"], "tip: a similar subcommand exists: 'create'"),
+        (&["token", "issue", "--scop", "voip"], "tip: a similar argument exists: '--scope'"),
+        (&["check", "--output", "jsn"], "tip: a similar value exists: 'json'"),
+    ] {
+        let ended = run(tool().args(words));
+        assert_eq!((ended.code(), ended.stdout.as_str()), (Some(2), ""), "{words:?}");
+        assert!(ended.stderr.contains(tip), "{ended:?}");
+    }
+}
+
+#[test]
+fn bad_usage_sends_nothing() {
+    let emulator = Emulator::start().unwrap();
+    for (words, error) in [
+        (&["token", "issue"][..], "error: the following required arguments were not provided:"),
+        (&["user", "delete", "-y"], "error: the following required arguments were not provided:"),
+        (
+            &["user", "delete", "-y", "-u", "8:acs:a", "--from-file", "b"],
+            "error: the argument '--user <ID>...' cannot be used with '--from-file <FILE>'",
+        ),
+        (
+            &["user", "delete", "-y", "-u", "4:+15551234567"],
+            "error: invalid value '4:+15551234567' for '--user <ID>...': user id is a phone number: expected 8:acs:<resource>_<user>",
+        ),
+        (
+            &["token", "issue", "-s", "voip", "--expires-in", "90"],
+            "error: invalid value '90' for '--expires-in <TIME>': expected hours, minutes or seconds such as 2h, 90m, 1h30m or 20s",
+        ),
+        (
+            &["token", "issue", "-s", "voip", "--expires-in", "9999999999999999999h"],
+            "error: invalid value '9999999999999999999h' for '--expires-in <TIME>': expected hours, minutes or seconds such as 2h, 90m, 1h30m or 20s",
+        ),
+        (
+            &["token", "issue", "-s", "voip", "--expires-in", "90s"],
+            "acs: expires_in is 90s: expected whole minutes, at least one (the service accepts 60 to 1440)",
+        ),
+        (
+            &["token", "issue", "-s", " "],
+            "acs: a scope is blank: name one, such as \"voip\" or \"chat\"",
+        ),
+        (&["check", "--timeout", "0s"], "acs: a timeout is zero: expected some time to work in"),
+        (
+            &["user", "delete", "-u", "8:acs:a"],
+            "acs: user delete needs --yes where there is no terminal to ask on",
+        ),
+        (
+            &["user", "delete", "--from-file", "-"],
+            "acs: user delete needs --yes where there is no terminal to ask on",
+        ),
+        (
+            &["token", "revoke", "-u", "8:acs:a"],
+            "acs: token revoke needs --yes where there is no terminal to ask on",
+        ),
+        (
+            &["user", "delete", "-y", "--from-file", "no/such/file"],
+            "acs: no/such/file cannot be read: No such file or directory (os error 2)",
+        ),
+    ] {
+        let ended = acs(&emulator, words);
+        assert_eq!((ended.code(), ended.stdout.as_str()), (Some(2), ""), "{words:?}");
+        assert_eq!(ended.stderr.lines().next(), Some(error));
+    }
+    assert_eq!(emulator.request_count(), 0);
+}
+
+#[test]
+fn a_secret_in_the_wrong_place_is_not_repeated() {
+    let key = "Q0FOQVJZ".repeat(11);
+    let settings = format!("endpoint=https://contoso.communication.azure.com/;accesskey={key}");
+    let misspelt = format!("--conection-string={settings}");
+    let (long, short) = (format!("--output={settings}"), format!("-o{key}"));
+    let bad_version = format!("--api-version={settings}");
+    for words in [
+        &[&*settings][..],
+        &["endpoint=https://x/;AccessKey=Q0FOQVJZ"],
+        &[&*key],
+        &["check", &settings],
+        &["check", &misspelt],
+        &["check", "--output", &settings],
+        &["check", &long],
+        &["check", &short],
+        &["check", "--endpoint", &settings, "--token-command", "true"],
+        &["check", "--connection-string", &key],
+        &["check", "--connection-string", &settings[1..]],
+        &["check", "--connection-string", "endpoint=https://x/;accesskey=Q0FOQVJZQ", &bad_version],
+        &["user", "create", &key],
+        &["user", "delete", "--yes", &key],
+        &["user", "delete", "--yes", "--user", &format!("4:{key}")],
+        &["token", "issue", "--scope", "voip", "--expires-in", &key],
+    ] {
+        let ended = run(tool().args(words));
+        assert_eq!((ended.code(), ended.stdout.as_str()), (Some(2), ""), "{words:?}");
+        assert!(!ended.stderr.contains("Q0FOQVJZ"), "{ended:?}");
+    }
+    // A user's id is no secret, and long.
+    let id = format!("8:acs:{}", "a".repeat(73));
+    assert!(run(tool().args(["user", "delete", &id])).stderr.contains(&id));
+}

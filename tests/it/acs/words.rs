@@ -1,0 +1,169 @@
+//! What each command does when all is well.
+
+use std::time::Instant;
+
+use acs_identity::emulator::{Emulator, Fault, Operation};
+use serde_json::{Value, json};
+
+use super::*;
+
+#[test]
+fn user_create() {
+    let emulator = Emulator::start().unwrap();
+    let created = acs(&emulator, &["user", "create"]);
+    created.assert_printed(&format!("{{\n  \"user_id\": \"{}\"\n}}\n", emulator.users()[0]));
+    acs(&emulator, &["user", "create", "--output", "tsv"])
+        .assert_printed(&format!("{}\n", emulator.users()[1]));
+    acs(&emulator, &["-o", "text", "user", "create"])
+        .assert_printed(&format!("user_id: {}\n", emulator.users()[2]));
+}
+
+#[test]
+fn user_create_with_an_id_of_ones_own() {
+    let emulator = Emulator::start().unwrap();
+    let arguments = ["user", "create", "--custom-id", "alice@example.com"];
+    let created = acs(&emulator, &arguments);
+    created.assert_printed(&format!("{{\n  \"user_id\": \"{}\"\n}}\n", emulator.users()[0]));
+    assert_eq!(acs(&emulator, &arguments), created);
+    assert_eq!(emulator.users().len(), 1);
+    assert!(emulator.requests()[0].target().ends_with("api-version=2025-03-02-preview"));
+
+    let arguments = [&arguments[..], &["--api-version", "2023-10-01"]].concat();
+    acs(&emulator, &arguments).assert_failed(
+        2,
+        "acs: api-version 2023-10-01 has neither custom ids nor reading of users: set api_version(ApiVersion::V2025_03_02_PREVIEW) on the builder",
+    );
+}
+
+#[test]
+fn token_issue() {
+    let emulator = Emulator::start().unwrap();
+    let user = &create_users(&emulator, 1)[0];
+    let arguments = ["token", "issue", "--scope", "chat", "voip", "--user", user];
+    let issued = acs(&emulator, &[&arguments[..], &["--expires-in", "1h30m"]].concat());
+    let token = printed_token(&issued);
+    issued.assert_printed(&format!(
+        "{{\n  \"user_id\": \"{user}\",\n  \"token\": \"{}\",\n  \"expires_on\": \"{}\"\n}}\n",
+        token.0, token.1
+    ));
+    assert!(emulator.is_token_valid(&token.0));
+    assert_eq!(last_body(&emulator), json!({"scopes": ["chat", "voip"], "expiresInMinutes": 90}));
+
+    let issued = acs(&emulator, &["token", "issue", "-s", "chat", "-s", "voip.join", "-u", user]);
+    assert!(emulator.is_token_valid(&printed_token(&issued).0));
+    assert_eq!(last_body(&emulator), json!({"scopes": ["chat", "voip.join"]}));
+    assert_eq!(emulator.users(), [user.as_str()]);
+}
+
+#[test]
+fn token_issue_creates_a_user_if_none_is_named() {
+    let emulator = Emulator::start().unwrap();
+    let issued = acs(&emulator, &["token", "issue", "--scope", "voip", "--output", "tsv"]);
+    let values: Vec<&str> = issued.stdout.trim_end().split('\t').collect();
+    let [user, token, expires_on] = values[..] else { panic!("{issued:?}") };
+    issued.assert_printed(&format!("{user}\t{token}\t{expires_on}\n"));
+    assert_eq!(emulator.users(), [user]);
+    assert!(emulator.is_token_valid(token));
+    assert!(expires_on.ends_with("+00:00"), "{expires_on}");
+
+    let issued = acs(&emulator, &["token", "issue", "--scope", "voip", "--output", "text"]);
+    let lines: Vec<&str> = issued.stdout.lines().collect();
+    let [user, token, expires_on] = lines[..] else { panic!("{issued:?}") };
+    assert_eq!(user, format!("user_id: {}", emulator.users()[1]));
+    assert!(emulator.is_token_valid(token.strip_prefix("token: ").unwrap()));
+    assert!(expires_on.starts_with("expires_on: 20"), "{expires_on}");
+}
+
+#[test]
+fn token_revoke() {
+    let emulator = Emulator::start().unwrap();
+    let client = client(&emulator);
+    let (user, token) = client.create_user_and_token(["voip"]).unwrap();
+    acs(&emulator, &["token", "revoke", "--user", user.identifier(), "--yes"]).assert_printed("");
+    assert!(!emulator.is_token_valid(token.token()));
+    assert_eq!(emulator.users(), [user.identifier()]);
+}
+
+#[test]
+fn token_exchange_also_in_the_words_of_az() {
+    let emulator = Emulator::start().unwrap();
+    let client = "11111111-2222-3333-4444-555555555555";
+    let user = "66666666-7777-8888-9999-000000000000";
+    emulator.accept_teams_token("eyJ.teams", client, user);
+    for words in [
+        ["exchange", "--teams-token", "--teams-user"],
+        ["get-for-teams-user", "--aad-token", "--aad-user"],
+    ] {
+        let [command, token, teams_user] = words;
+        let arguments =
+            ["token", command, token, "eyJ.teams", "--client", client, teams_user, user];
+        let exchanged = acs(&emulator, &arguments);
+        let (token, expires_on) = printed_token(&exchanged);
+        exchanged.assert_printed(&format!(
+            "{{\n  \"token\": \"{token}\",\n  \"expires_on\": \"{expires_on}\"\n}}\n"
+        ));
+        assert_ne!(token, "eyJ.teams");
+        assert_eq!(
+            last_body(&emulator),
+            json!({"token": "eyJ.teams", "appId": client, "userId": user})
+        );
+    }
+}
+
+#[test]
+fn token_exchange_takes_the_token_from_stdin() {
+    let emulator = Emulator::start().unwrap();
+    let id = "11111111-2222-3333-4444-555555555555";
+    emulator.accept_teams_token("eyJ.teams", id, id);
+    let mut command = with_stdin(tool_for(&emulator), file("teams-token", "eyJ.teams\r\n"));
+    command.args(["token", "exchange", "--client", id, "--teams-user", id, "--teams-token", "-"]);
+    assert_eq!(run(&mut command).code(), Some(0));
+    assert_eq!(last_body(&emulator)["token"], "eyJ.teams");
+}
+
+#[test]
+fn user_delete() {
+    let emulator = Emulator::start().unwrap();
+    let users = create_users(&emulator, 5);
+    acs(&emulator, &["user", "delete", "--user", &users[0], "--yes"]).assert_printed("");
+    assert_eq!(emulator.users(), users[1..]);
+    let (several, repeated) = (["--user", &users[1], &users[2]], ["--user", &users[3], "-y"]);
+    acs(&emulator, &[&["user", "delete"][..], &several, &repeated].concat()).assert_printed("");
+    assert_eq!(emulator.users(), users[4..]);
+}
+
+#[test]
+fn check_sends_nothing() {
+    let emulator = Emulator::start().unwrap();
+    acs(&emulator, &["check"]).assert_printed(&format!(
+        "{{\n  \"endpoint\": \"{}\",\n  \"api_version\": \"2023-10-01\",\n  \"credential\": \"access key\",\n  \"settings_from\": \"{QUICKSTART_VARIABLE}\"\n}}\n",
+        emulator.endpoint()
+    ));
+    assert_eq!(emulator.request_count(), 0);
+}
+
+#[test]
+fn api_version_and_timeout_are_heeded() {
+    let emulator = Emulator::start().unwrap();
+    let created = acs(&emulator, &["user", "create", "--api-version", "2022-10-01"]);
+    assert_eq!(created.code(), Some(0));
+    assert!(emulator.requests()[0].target().ends_with("api-version=2022-10-01"));
+
+    emulator.inject(Fault::stall().on(Operation::Create));
+    let started = Instant::now();
+    let late = acs(&emulator, &["--timeout", "1s", "user", "create"]);
+    // Left to itself, the client waits for 18 s.
+    assert!(started.elapsed() < Duration::from_secs(12));
+    assert_eq!((late.stdout.as_str(), late.code()), ("", Some(1)));
+    assert_eq!(late.stderr.lines().count(), 1, "{late:?}");
+}
+
+fn printed_token(ended: &Ended) -> (String, String) {
+    let json: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let text = |key: &str| json[key].as_str().unwrap().to_owned();
+    (text("token"), text("expires_on"))
+}
+
+fn last_body(emulator: &Emulator) -> Value {
+    serde_json::from_slice(emulator.requests().last().unwrap().body()).unwrap()
+}
