@@ -238,6 +238,7 @@ fn a_servers_delay_that_is_short_past_or_nonsense_leaves_the_clients_own() {
 #[test]
 fn a_servers_delay_beyond_the_deadline_ends_the_call_at_once() {
     for (value, delay) in [
+        ("7200", 2 * HOUR),
         ("100", Duration::from_secs(100)),
         ("86400", 24 * HOUR),
         ("4294967295", Duration::from_secs(u32::MAX.into())),
@@ -248,6 +249,11 @@ fn a_servers_delay_beyond_the_deadline_ends_the_call_at_once() {
         let clock = TestClock::at(SystemTime::now());
         let error = client(&emulator, &clock).issue_token(&user(), ["voip"]).unwrap_err();
         assert_eq!((error.attempts(), error.retry_after()), (1, Some(delay)), "{value}");
+        let text = format!(
+            "issue_token: the service answered 429 Too Many Requests; the resource is throttled: wait {}s before the next try [",
+            delay.as_secs()
+        );
+        assert!(error.to_string().starts_with(&text), "{error}");
         assert!(clock.slept().is_empty());
         assert_eq!(emulator.request_count(), 1);
     }

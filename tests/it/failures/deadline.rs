@@ -2,15 +2,15 @@
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use acs_identity::emulator::{Emulator, Fault};
 use acs_identity::{CommunicationIdentityClient, Error, ErrorKind, RetryPolicy};
 
-use super::{Operation, client, client_of, emulator, hurried};
+use super::{Operation, PATIENCE, client, client_of, emulator, hurried};
 use crate::http::{CANARY_KEY, read_request};
 
 const DEADLINE: Duration = Duration::from_millis(600);
@@ -86,8 +86,10 @@ impl Listener {
                 count.fetch_add(1, Ordering::SeqCst);
                 let (script, stop) = (Arc::clone(&script), Arc::clone(&stop));
                 thread::spawn(move || {
+                    let started = Instant::now();
                     for step in 0.. {
-                        if stop.load(Ordering::SeqCst) || !script(&mut stream, step) {
+                        let late = started.elapsed() > PATIENCE;
+                        if late || stop.load(Ordering::SeqCst) || !script(&mut stream, step) {
                             return;
                         }
                     }
@@ -97,11 +99,12 @@ impl Listener {
         Self { address, connections, over }
     }
 
-    /// Takes connections in and never says anything.
+    /// Takes in whatever comes and never says anything.
     fn silent() -> Self {
-        let kept = Mutex::new(Vec::new());
         Self::start(move |stream, _| {
-            kept.lock().unwrap().push(stream.try_clone().unwrap());
+            // Until the client leaves, or one that waits for ever has waited too long.
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            let _ = std::io::copy(stream, &mut std::io::sink());
             false
         })
     }

@@ -64,11 +64,6 @@ fn after_several_attempts() {
             "revoke_tokens: the service answered 429 Too Many Requests; the resource is throttled: wait half a minute before the next try (4 attempts in N s)".to_owned(),
         ),
         (
-            Operation::CreateWithToken,
-            after("7200000"),
-            "create_user_and_token: the service answered 429 Too Many Requests; the resource is throttled: wait 7200s before the next try".to_owned(),
-        ),
-        (
             Operation::Delete,
             always(Fault::drop_before_processing()),
             format!("delete_user: the connection failed before the answer came; {NO_HARM} (4 attempts in N s)"),
