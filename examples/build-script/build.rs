@@ -76,7 +76,6 @@ impl Settings {
         let (endpoint, key) = self.connection_string.parse::<ConnectionString>()?.into_parts();
         let client = CommunicationIdentityClient::builder(endpoint, key)
             .retry_policy(RetryPolicy::default().deadline(DEADLINE))
-            .timeout(DEADLINE)
             .build()?;
         let (user, token) = match &self.user {
             Some(id) => {
@@ -124,19 +123,23 @@ fn warn(error: &dyn Error) {
 
 /// Writes a file that only its owner may read.
 fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    private(path)?.write_all(text.as_bytes())
+    // Not over an old one: the mode is that of the creation.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => private(path)?.write_all(text.as_bytes()),
+    }
 }
 
 #[cfg(unix)]
 fn private(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
 
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
 #[cfg(not(unix))]
 fn private(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).open(path)
+    OpenOptions::new().write(true).create_new(true).open(path)
 }
 
 fn now() -> Duration {

@@ -4,7 +4,8 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
 use std::time::Duration;
 
 use acs_identity::emulator::{Emulator, Operation, RecordedRequest};
@@ -170,20 +171,21 @@ fn other_pem() -> String {
 /// A proxy that tunnels one connection.
 struct Proxy {
     url: String,
-    thread: JoinHandle<String>,
+    first_line: Receiver<String>,
 }
 
 impl Proxy {
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let thread = thread::spawn(move || tunnel(listener.accept().unwrap().0).unwrap());
-        Self { url, thread }
+        let (sender, first_line) = mpsc::channel();
+        thread::spawn(move || sender.send(tunnel(listener.accept().unwrap().0).unwrap()));
+        Self { url, first_line }
     }
 
     /// Of the one request that it was sent.
     fn first_line(self) -> String {
-        self.thread.join().unwrap()
+        self.first_line.recv_timeout(Duration::from_secs(30)).expect("the proxy should be used")
     }
 }
 

@@ -4,7 +4,8 @@ use std::error::Error as _;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
 use std::time::Duration;
 
 use acs_identity::{CommunicationIdentityClient, ErrorKind};
@@ -19,7 +20,7 @@ pub struct TlsServer {
     pub port: u16,
     pub pem: String,
     certificate: Vec<u8>,
-    server: JoinHandle<Vec<String>>,
+    requests: Receiver<Vec<String>>,
 }
 
 impl TlsServer {
@@ -36,13 +37,14 @@ impl TlsServer {
                 .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let server = thread::spawn(move || serve(&listener.accept().unwrap().0, config));
-        Self { port, pem: made.cert.pem(), certificate: certificate.to_vec(), server }
+        let (sender, requests) = mpsc::channel();
+        thread::spawn(move || sender.send(serve(&listener.accept().unwrap().0, config)));
+        Self { port, pem: made.cert.pem(), certificate: certificate.to_vec(), requests }
     }
 
     /// Waits for the client to leave; the requests that arrived.
     pub fn requests(self) -> Vec<String> {
-        self.server.join().unwrap()
+        self.requests.recv_timeout(Duration::from_secs(30)).expect("the client should have left")
     }
 
     fn client(&self, roots: Option<RootCerts>) -> CommunicationIdentityClient {
