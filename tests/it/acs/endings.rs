@@ -71,7 +71,7 @@ fn an_interrupted_run_is_finished_by_the_next_with_the_same_file() {
         })
         .start()
         .unwrap();
-    let ids = file("interrupted", create_users(&emulator, 4).join("\n"));
+    let ids = File::new("interrupted", create_users(&emulator, 4).join("\n"));
     let mut command = tool_for(&emulator);
     command.args(["user", "delete", "--yes", "--from-file", &ids, "--rate", "2"]);
     let running = Running::start(&mut command);

@@ -14,7 +14,7 @@ fn delete(emulator: &Emulator, file: &str, more: &[&str]) -> Ended {
 fn two_thousand_with_faults() {
     let emulator = Emulator::start().unwrap();
     let users = create_users(&emulator, 2000);
-    let ids = file("two-thousand", users.join("\n"));
+    let ids = File::new("two-thousand", users.join("\n"));
     // Every twentieth delete: refused before it happened, or done without an answer.
     for fault in [Fault::respond(503), Fault::drop_after_processing()] {
         emulator.inject(fault.on(Operation::Delete).every(40).times(50));
@@ -62,7 +62,7 @@ fn two_thousand_with_faults() {
 fn a_failure_is_reported_and_the_rest_is_deleted() {
     let emulator = Emulator::start().unwrap();
     let users = create_users(&emulator, 20);
-    let ids = file("failure", users.join("\n"));
+    let ids = File::new("failure", users.join("\n"));
     emulator.inject(Fault::respond(400).on(Operation::Delete));
     let ended = delete(&emulator, &ids, &[]);
     let [left] = &emulator.users()[..] else { panic!("{ended:?}") };
@@ -80,7 +80,7 @@ fn malformed_lines_are_reported_and_the_rest_is_deleted() {
     let content = format!(
         "\u{feff}# from yesterday\r\n{first}\r\n\r\n  {second}\t\r\n\"user_id\": CANARY\r\nCANARY\r\n8:acs:a 8:acs:b\r\n4:+15551234567\r\n{first}\r\n{third}"
     );
-    let ids = file("malformed", content);
+    let ids = File::new("malformed", content);
     let ended = delete(&emulator, &ids, &[]);
     assert_eq!(
         ended.stderr,
@@ -99,8 +99,8 @@ fn malformed_lines_are_reported_and_the_rest_is_deleted() {
 #[test]
 fn stdin_is_a_file_too() {
     let emulator = Emulator::start().unwrap();
-    let ids = file("stdin", create_users(&emulator, 3).join("\n"));
-    let mut command = with_stdin(tool_for(&emulator), ids);
+    let ids = File::new("stdin", create_users(&emulator, 3).join("\n"));
+    let mut command = with_stdin(tool_for(&emulator), &ids);
     let ended = run(command.args(["user", "delete", "-y", "--from-file", "-"]));
     assert_eq!(ended.stderr, "acs: -: 3 deleted\n");
     assert_eq!((ended.stdout.as_str(), ended.code()), ("", Some(0)));
@@ -110,11 +110,11 @@ fn stdin_is_a_file_too() {
 #[test]
 fn no_ids_are_no_failure() {
     let emulator = Emulator::start().unwrap();
-    let ids = file("none", "# nothing to do\n\n");
+    let ids = File::new("none", "# nothing to do\n\n");
     let ended = delete(&emulator, &ids, &[]);
     assert_eq!(ended.stderr, format!("acs: {ids}: 0 deleted\n"));
     assert_eq!(ended.code(), Some(0));
-    let ended = delete(&emulator, &file("utf-16", b"\xff\xfe8\0:\0"), &[]);
+    let ended = delete(&emulator, &File::new("utf-16", b"\xff\xfe8\0:\0"), &[]);
     assert!(ended.problems()[0].ends_with(" cannot be read: it is UTF-16: save it as UTF-8"));
     assert_eq!(ended.code(), Some(2));
     assert_eq!(emulator.request_count(), 0);
@@ -124,7 +124,7 @@ fn no_ids_are_no_failure() {
 fn a_refused_credential_ends_it_early() {
     let emulator = Emulator::start().unwrap();
     let users = create_users(&emulator, 40);
-    let ids = file("refused", users.join("\n"));
+    let ids = File::new("refused", users.join("\n"));
     let sent_before = emulator.request_count();
     let settings = format!("endpoint={};accesskey=d3Jvbmc=", emulator.endpoint());
     let arguments = ["user", "delete", "-y", "--from-file", &ids, "--rate", "10"];

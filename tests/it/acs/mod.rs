@@ -1,7 +1,8 @@
 //! The example program `acs`, run as a process against the emulator.
 
-use std::ffi::OsStr;
+use std::fmt;
 use std::io::Read;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -143,14 +144,40 @@ fn create_users(emulator: &Emulator, number: usize) -> Vec<String> {
     (0..number).map(|_| client.create_user().unwrap().to_string()).collect()
 }
 
-/// A file of one test, in the directory that cargo gives to tests.
-fn file(name: &str, content: impl AsRef<[u8]>) -> String {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("acs-{name}"));
-    std::fs::write(&path, content).unwrap();
-    path.into_os_string().into_string().unwrap()
+/// A file that goes with its test, in the directory that cargo gives to tests.
+struct File(String);
+
+impl File {
+    fn new(name: &str, content: impl AsRef<[u8]>) -> Self {
+        // Other runs of the tests have files of their own.
+        let name = format!("acs-{name}-{}", std::process::id());
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::write(&path, content).unwrap();
+        Self(path.into_os_string().into_string().unwrap())
+    }
 }
 
-fn with_stdin(mut command: Command, file: impl AsRef<OsStr>) -> Command {
-    command.stdin(std::fs::File::open(file.as_ref()).unwrap());
+impl Deref for File {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn with_stdin(mut command: Command, file: &File) -> Command {
+    command.stdin(std::fs::File::open(&**file).unwrap());
     command
 }

@@ -69,6 +69,7 @@ fn bad_settings_are_refused_under_the_name_they_came_by() {
 #[cfg(unix)]
 #[test]
 fn a_variable_that_is_not_utf_8_is_refused() {
+    use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt as _;
 
     run(tool().arg("check").env(AZ_VARIABLE, OsStr::from_bytes(b"\xff")))
@@ -159,7 +160,7 @@ fn a_token_command_that_gives_no_token_is_an_authentication_failure() {
 
     // Stdin is not the command's.
     let arguments = ["user", "create", "--token-command", "cat", "--endpoint"];
-    let mut command = with_stdin(tool(), file("stdin-token", "eyJ.stdin"));
+    let mut command = with_stdin(tool(), &File::new("stdin-token", "eyJ.stdin"));
     assert_eq!(run(command.args(arguments).arg(emulator.endpoint())).code(), Some(3));
     assert_eq!(emulator.request_count(), 0);
 

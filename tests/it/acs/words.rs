@@ -115,7 +115,7 @@ fn token_exchange_takes_the_token_from_stdin() {
     let emulator = Emulator::start().unwrap();
     let id = "11111111-2222-3333-4444-555555555555";
     emulator.accept_teams_token("eyJ.teams", id, id);
-    let mut command = with_stdin(tool_for(&emulator), file("teams-token", "eyJ.teams\r\n"));
+    let mut command = with_stdin(tool_for(&emulator), &File::new("teams-token", "eyJ.teams\r\n"));
     command.args(["token", "exchange", "--client", id, "--teams-user", id, "--teams-token", "-"]);
     assert_eq!(run(&mut command).code(), Some(0));
     assert_eq!(last_body(&emulator)["token"], "eyJ.teams");
