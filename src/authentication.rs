@@ -5,9 +5,10 @@ use std::time::{Duration, SystemTime};
 use ureq::http::request::Builder;
 use ureq::http::{HeaderMap, HeaderValue};
 
+use crate::advice::{Authenticated, NOTABLE_CLOCK_DIFFERENCE};
 use crate::credential::{Credential, Kind};
 use crate::error::Error;
-use crate::response::{Authenticated, NOTABLE_CLOCK_DIFFERENCE, date};
+use crate::headers::date;
 use crate::signing::RequestToSign;
 
 /// The authentication of one call.

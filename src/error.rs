@@ -57,6 +57,34 @@ struct Inner {
     in_doubt: bool,
 }
 
+/// One of the causes that the service names below its error; see [`Error::details`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorDetail {
+    pub(crate) code: Option<String>,
+    pub(crate) message: Option<String>,
+    pub(crate) target: Option<String>,
+}
+
+impl ErrorDetail {
+    /// The service's code for it.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.code.as_deref()
+    }
+
+    /// The service's message.
+    #[must_use]
+    pub fn message(&self) -> Option<&str> {
+        self.message.as_deref()
+    }
+
+    /// The part of the request that it is about.
+    #[must_use]
+    pub fn target(&self) -> Option<&str> {
+        self.target.as_deref()
+    }
+}
+
 /// Which request an error is about.
 #[derive(Clone)]
 pub(crate) struct RequestContext {
@@ -73,6 +101,7 @@ pub(crate) struct Answer {
     pub(crate) code: Option<String>,
     pub(crate) message: Option<String>,
     pub(crate) target: Option<String>,
+    pub(crate) details: Vec<ErrorDetail>,
     pub(crate) ms_cv: Option<String>,
     pub(crate) azure_ref: Option<String>,
     pub(crate) retry_after: Option<Duration>,
@@ -107,6 +136,12 @@ impl Error {
     #[must_use]
     pub fn target(&self) -> Option<&str> {
         self.0.answer.target.as_deref()
+    }
+
+    /// What the service names below its error (`details` and `innererror`), from the outside in. Usually nothing.
+    #[must_use]
+    pub fn details(&self) -> &[ErrorDetail] {
+        &self.0.answer.details
     }
 
     /// The `MS-CV` header of the answer, which Microsoft's support asks for.

@@ -91,6 +91,7 @@
     )
 )]
 
+mod advice;
 mod api_version;
 mod authentication;
 mod builder;
@@ -101,6 +102,8 @@ mod connection_string;
 mod credential;
 mod endpoint;
 mod error;
+mod excerpt;
+mod headers;
 mod identifier;
 mod operation;
 mod pipeline;
@@ -125,7 +128,7 @@ pub use client::CommunicationIdentityClient;
 pub use connection_string::ConnectionString;
 pub use credential::{AccessKey, BearerToken, Credential, TokenCredential};
 pub use endpoint::Endpoint;
-pub use error::{Error, ErrorKind};
+pub use error::{Error, ErrorDetail, ErrorKind};
 pub use identifier::{CommunicationCloud, CommunicationIdentifier};
 pub use report::CallReport;
 pub use retry::RetryPolicy;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ureq::http::{HeaderMap, StatusCode};
 
-use crate::response::correlation_id;
+use crate::headers::correlation_id;
 
 /// How a call went: which request it was, and what Microsoft's support asks for.
 ///

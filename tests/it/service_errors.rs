@@ -317,3 +317,32 @@ fn unknown_versions() {
     assert_eq!((error.status(), error.code()), (Some(400), Some("UnsupportedApiVersion")));
     assert_eq!((error.kind(), error.target()), (ErrorKind::Service, None));
 }
+
+#[test]
+fn causes_below_an_error_are_told_from_the_outside_in() {
+    let body = r#"{"error":{"code":"Outer","message":"m","details":[{"code":"A","target":"a"},"odd",{"message":"second"}],"innererror":{"code":"B","innererror":{"code":"C"}}}}"#;
+    let emulator = Emulator::start().unwrap();
+    emulator.inject(Fault::respond(400).body(body));
+    let error = client(&emulator).create_user().unwrap_err();
+    let told: Vec<_> = error
+        .details()
+        .iter()
+        .map(|detail| (detail.code(), detail.message(), detail.target()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (Some("A"), None, Some("a")),
+            (None, Some("second"), None),
+            (Some("B"), None, None),
+            (Some("C"), None, None),
+        ]
+    );
+
+    // A chain without an end in sight is cut.
+    let deep = format!("{}{{}}{}", "{\"innererror\":".repeat(100), "}".repeat(100));
+    emulator.inject(
+        Fault::respond(400).body(format!("{{\"error\":{{\"code\":\"X\",\"innererror\":{deep}}}}}")),
+    );
+    assert_eq!(client(&emulator).create_user().unwrap_err().details().len(), 16);
+}
