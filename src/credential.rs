@@ -193,7 +193,7 @@ impl fmt::Debug for Credential {
 /// Fetches bearer tokens of Entra ID, for [`Credential::bearer`].
 ///
 /// Implemented for every closure that takes a scope and returns a [`BearerToken`] or any error. Two sources that need no further crate than this one and its
-/// dependencies are in the [guide](crate#entra-id-in-place-of-a-key).
+/// dependencies are in the [page on Entra ID](crate::guide::entra).
 pub trait TokenCredential: Send + Sync + 'static {
     /// Fetches a token for a scope, which is `https://communication.azure.com//.default`.
     ///
