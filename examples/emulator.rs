@@ -1,7 +1,8 @@
 //! Runs the local identity service until it is stopped, for programs in any language.
 //!
-//! The first line on stdout is the connection string. Each request is a line on stderr, which says why a request was
-//! refused: point a client here whose signature the real service does not take, and learn why.
+//! The first line on stdout is the connection string. Each request is a line on stderr, which says
+//! why a request was refused: point a client here whose signature the real service does not take,
+//! and learn why.
 #![allow(clippy::print_stdout, reason = "a program speaks through it")]
 
 use std::io::{self, ErrorKind, Write};

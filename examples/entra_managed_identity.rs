@@ -1,4 +1,5 @@
-//! Creates a user with the rights of the managed identity of the Azure machine that it runs on, without any access key.
+//! Creates a user with the rights of the managed identity of the Azure machine that it runs on,
+//! without any access key.
 //!
 //! ```text
 //! cargo run --example entra_managed_identity -- https://<resource>.communication.azure.com
@@ -31,7 +32,8 @@ fn token_of_managed_identity(scope: &str) -> Result<BearerToken, Failure> {
         let request = agent.get(endpoint).header("x-identity-header", secret);
         request.query("api-version", "2019-08-01")
     } else {
-        // Virtual machines, scale sets. The variable is for tests, and is that of the official clients.
+        // Virtual machines, scale sets. The variable is for tests, and is that of the official
+        // clients.
         let host = env::var("AZURE_POD_IDENTITY_AUTHORITY_HOST");
         let host = host.unwrap_or_else(|_| "http://169.254.169.254".to_owned());
         let request = agent.get(format!("{host}/metadata/identity/oauth2/token"));

@@ -1,7 +1,8 @@
 //! Handles each kind of error as its kind asks for.
 //!
-//! With `COMMUNICATION_SERVICES_CONNECTION_STRING` set, it creates and deletes a user on that resource and handles what goes wrong, if
-//! anything; without it, it rehearses every failure against a local service.
+//! With `COMMUNICATION_SERVICES_CONNECTION_STRING` set, it creates and deletes a user on that
+//! resource and handles what goes wrong, if anything; without it, it rehearses every failure
+//! against a local service.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 
 use std::env;
@@ -34,7 +35,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// One attempt, so that every failure shows. By default the client tries again what is safe to try again.
+/// One attempt, so that every failure shows. By default the client tries again what is safe to try
+/// again.
 fn one_call(connection_string: &str) -> Result<(), Error> {
     let (endpoint, key) = connection_string.parse::<ConnectionString>()?.into_parts();
     let client = CommunicationIdentityClient::builder(endpoint, key)

@@ -1,7 +1,7 @@
 //! Creates a user, issues a token for it, revokes its tokens and deletes it.
 //!
-//! With `COMMUNICATION_SERVICES_CONNECTION_STRING` set, on that resource; without it, on a local service that the
-//! example starts itself.
+//! With `COMMUNICATION_SERVICES_CONNECTION_STRING` set, on that resource; without it, on a local
+//! service that the example starts itself.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 
 use std::env::{self, VarError};

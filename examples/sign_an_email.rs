@@ -4,7 +4,8 @@
 //! $ cargo run --example sign_an_email -- [--show-signature] [SECONDS_SINCE_1970]
 //! ```
 //!
-//! All services of ACS take the same signatures, so [`AccessKey::sign`](acs_identity::AccessKey::sign) opens all of them. Without
+//! All services of ACS take the same signatures, so
+//! [`AccessKey::sign`](acs_identity::AccessKey::sign) opens all of them. Without
 //! `COMMUNICATION_SERVICES_CONNECTION_STRING` it signs with a made-up key.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 

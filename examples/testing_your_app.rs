@@ -1,7 +1,8 @@
-//! How an application tests its own use of the service, offline: see the tests at the end of this file.
+//! How an application tests its own use of the service, offline: see the tests at the end of this
+//! file.
 //!
-//! The program itself invites a guest and sees it off: on the resource of `COMMUNICATION_SERVICES_CONNECTION_STRING`, or
-//! without it on a local service.
+//! The program itself invites a guest and sees it off: on the resource of
+//! `COMMUNICATION_SERVICES_CONNECTION_STRING`, or without it on a local service.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 
 use acs_identity::emulator::Emulator;

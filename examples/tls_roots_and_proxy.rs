@@ -1,11 +1,13 @@
-//! Trusts the certificates of a PEM file, and goes through a proxy: for networks that look into TLS.
+//! Trusts the certificates of a PEM file, and goes through a proxy: for networks that look into
+//! TLS.
 //!
 //! ```console
 //! $ cargo run --example tls_roots_and_proxy -- company-roots.pem http://proxy.example.com:3128
 //! ```
 //!
-//! Without arguments it trusts Mozilla's roots and takes the proxy that the environment names, as the client does by itself. Without
-//! `COMMUNICATION_SERVICES_CONNECTION_STRING` it talks to a local service, which needs neither.
+//! Without arguments it trusts Mozilla's roots and takes the proxy that the environment names, as
+//! the client does by itself. Without `COMMUNICATION_SERVICES_CONNECTION_STRING` it talks to a
+//! local service, which needs neither.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 
 use std::env;
@@ -27,7 +29,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         config = config.tls_config(tls);
     }
     if let Some(url) = arguments.next() {
-        // A user name and a password may stand in the URL; errors and this program do not repeat it.
+        // A user name and a password may stand in the URL; errors and this program do not repeat
+        // it.
         config = config.proxy(Some(Proxy::new(&url)?));
     }
 
@@ -40,7 +43,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         emulator.connection_string()
     };
     let (endpoint, key) = connection_string.parse::<ConnectionString>()?.into_parts();
-    // The client sets on every request what it depends on: timeouts, no redirects, statuses as answers.
+    // The client sets on every request what it depends on: timeouts, no redirects, statuses as
+    // answers.
     let client = CommunicationIdentityClient::builder(endpoint, key)
         .agent(config.build().new_agent())
         .build()?;
@@ -52,7 +56,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// All certificates of a PEM file. They are the only ones that will be trusted: Mozilla's are not added.
+/// All certificates of a PEM file. They are the only ones that will be trusted: Mozilla's are not
+/// added.
 fn roots(file: &str) -> Result<RootCerts, Box<dyn Error>> {
     let pem = fs::read(file).map_err(|error| format!("cannot read {file}: {error}"))?;
     let mut certificates = Vec::new();

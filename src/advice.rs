@@ -8,7 +8,8 @@ use crate::error::Answer;
 use crate::excerpt::excerpt;
 use crate::headers::date;
 
-/// A difference between our clock and the answer's `Date` that explains a 401. The service does not publish its tolerance.
+/// A difference between our clock and the answer's `Date` that explains a 401. The service does not
+/// publish its tolerance.
 pub(crate) const NOTABLE_CLOCK_DIFFERENCE: Duration = Duration::from_secs(4 * 60);
 
 /// What a request proved with who it was from, and so what a 401 can be about.

@@ -5,7 +5,8 @@ use std::fmt;
 
 use crate::error::Error;
 
-/// A version of the service's interface. An open set: any text that looks like one passes through to the service.
+/// A version of the service's interface. An open set: any text that looks like one passes through
+/// to the service.
 ///
 /// ```
 /// use acs_identity::ApiVersion;
@@ -52,9 +53,11 @@ impl ApiVersion {
         Ok(self)
     }
 
-    /// Refuses the preview's operations on versions that are known not to have them; of others the service is the judge.
+    /// Refuses the preview's operations on versions that are known not to have them; of others the
+    /// service is the judge.
     pub(crate) fn require_custom_ids(&self) -> Result<(), Error> {
-        // All that were published. They would ignore a custom id, and each repetition would leave another user behind.
+        // All that were published. They would ignore a custom id, and each repetition would leave
+        // another user behind.
         const WITHOUT: [&str; 12] = [
             "2021-02-22-preview1",
             "2021-03-07",

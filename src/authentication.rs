@@ -14,7 +14,8 @@ use crate::signing::RequestToSign;
 /// The authentication of one call.
 pub(crate) struct Authentication {
     credential: Credential,
-    /// Seconds from our clock to the service's; what is signed is the service's time, as far as we know it.
+    /// Seconds from our clock to the service's; what is signed is the service's time, as far as we
+    /// know it.
     offset: i64,
     /// What the last answer's `Date` says the offset should be.
     measured: Option<i64>,
@@ -79,7 +80,8 @@ impl Authentication {
         });
     }
 
-    /// Takes the one chance that a call has after a 401: another bearer token, or the service's time. False if there is none.
+    /// Takes the one chance that a call has after a 401: another bearer token, or the service's
+    /// time. False if there is none.
     pub(crate) fn recover(&mut self, clock_correction: bool) -> bool {
         if self.recovered {
             return false;

@@ -20,7 +20,8 @@ const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 const USER_AGENT: &str = concat!("acs-identity/", env!("CARGO_PKG_VERSION"));
 
-/// Settings of a [`CommunicationIdentityClient`](crate::CommunicationIdentityClient); see [`CommunicationIdentityClient::builder`](crate::CommunicationIdentityClient::builder).
+/// Settings of a [`CommunicationIdentityClient`](crate::CommunicationIdentityClient); see
+/// [`CommunicationIdentityClient::builder`](crate::CommunicationIdentityClient::builder).
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct CommunicationIdentityClientBuilder {
     endpoint: Endpoint,
@@ -51,14 +52,16 @@ impl CommunicationIdentityClientBuilder {
         }
     }
 
-    /// Sets the version of the service's interface. Defaults to [`ApiVersion::V2023_10_01`], as in the official SDKs.
+    /// Sets the version of the service's interface. Defaults to [`ApiVersion::V2023_10_01`], as in
+    /// the official SDKs.
     #[doc(alias = "service_version")]
     pub fn api_version(mut self, api_version: impl Into<ApiVersion>) -> Self {
         self.api_version = api_version.into();
         self
     }
 
-    /// Puts the name of your application in front of the user agent, for Microsoft's support: up to 24 letters, digits, or any of `!#$%&'*+-.^_|~` and backtick.
+    /// Puts the name of your application in front of the user agent, for Microsoft's support: up to
+    /// 24 letters, digits, or any of `!#$%&'*+-.^_|~` and backtick.
     ///
     /// Defaults to none: the user agent is `acs-identity/<version>`.
     pub fn application_id(mut self, application_id: impl Into<String>) -> Self {
@@ -66,19 +69,22 @@ impl CommunicationIdentityClientBuilder {
         self
     }
 
-    /// Limits how long connecting may take, TLS included. Defaults to 10 s, and never is more than a third of [`timeout`](Self::timeout).
+    /// Limits how long connecting may take, TLS included. Defaults to 10 s, and never is more than
+    /// a third of [`timeout`](Self::timeout).
     ///
-    /// How long the system may take to resolve the host's name is not covered by any of the timeouts.
+    /// How long the system may take to resolve the host's name is not covered by any of the
+    /// timeouts.
     pub fn connect_timeout(mut self, connect_timeout: Duration) -> Self {
         self.connect_timeout = connect_timeout;
         self
     }
 
-    /// Limits how long one attempt may take, from connecting to the last byte of the answer. Defaults to 30 s.
+    /// Limits how long one attempt may take, from connecting to the last byte of the answer.
+    /// Defaults to 30 s.
     ///
-    /// The time is shared out to the parts of an attempt: what connecting may take at most is kept for it even if the connection
-    /// stands already, and a tenth of the rest is kept for the answer's body. So with the defaults, a service that
-    /// says nothing is given up after 18 s.
+    /// The time is shared out to the parts of an attempt: what connecting may take at most is kept
+    /// for it even if the connection stands already, and a tenth of the rest is kept for the
+    /// answer's body. So with the defaults, a service that says nothing is given up after 18 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -86,7 +92,8 @@ impl CommunicationIdentityClientBuilder {
 
     /// Uses an agent of yours, with its TLS roots, proxy and connection pool.
     ///
-    /// What this client depends on is set on every request anew: timeouts, statuses as answers, no redirects.
+    /// What this client depends on is set on every request anew: timeouts, statuses as answers, no
+    /// redirects.
     #[doc(alias = "transport")]
     #[doc(alias = "http_client")]
     pub fn agent(mut self, agent: ureq::Agent) -> Self {
@@ -103,9 +110,10 @@ impl CommunicationIdentityClientBuilder {
 
     /// Sets whether a wrong clock is made up for. Defaults to true.
     ///
-    /// The service refuses requests whose date is too far from its own time. When it answers 401 and its `Date` differs from this machine's clock by more than
-    /// four minutes, the client signs once more with the service's time and, if that is accepted, stays with it:
-    /// see [`CommunicationIdentityClient::clock_offset_seconds`](crate::CommunicationIdentityClient::clock_offset_seconds).
+    /// The service refuses requests whose date is too far from its own time. When it answers 401
+    /// and its `Date` differs from this machine's clock by more than four minutes, the client signs
+    /// once more with the service's time and, if that is accepted, stays with it: see
+    /// [`CommunicationIdentityClient::clock_offset_seconds`](crate::CommunicationIdentityClient::clock_offset_seconds).
     pub fn clock_correction(mut self, clock_correction: bool) -> Self {
         self.clock_correction = clock_correction;
         self

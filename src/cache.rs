@@ -7,8 +7,8 @@ pub(crate) trait Expires: Clone {
     fn expires_on(&self) -> SystemTime;
 }
 
-/// Holds a value until shortly before it expires. No thread of its own, and no lock held while a new one is fetched but the
-/// one that keeps others from fetching too.
+/// Holds a value until shortly before it expires. No thread of its own, and no lock held while a
+/// new one is fetched but the one that keeps others from fetching too.
 pub(crate) struct Cache<T> {
     /// How long before its end a value is renewed.
     margin: Duration,
@@ -31,7 +31,8 @@ impl<T: Expires> Cache<T> {
         }
     }
 
-    /// The value held, or else a new one. While one caller fetches, those who can still use the old value do, and the others wait.
+    /// The value held, or else a new one. While one caller fetches, those who can still use the old
+    /// value do, and the others wait.
     pub(crate) fn get<E>(
         &self,
         now: impl Fn() -> SystemTime,

@@ -18,8 +18,8 @@ use crate::user::{CommunicationUserDetails, CommunicationUserIdentifier};
 
 /// A blocking client for the identity service of one ACS resource.
 ///
-/// Cheap to clone; one client can be shared by many threads, and keeps its connections. From async code, call it within
-/// `spawn_blocking` or its like.
+/// Cheap to clone; one client can be shared by many threads, and keeps its connections. From async
+/// code, call it within `spawn_blocking` or its like.
 ///
 /// ```
 /// use acs_identity::CommunicationIdentityClient;
@@ -49,14 +49,16 @@ impl CommunicationIdentityClient {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the string is not a valid connection string.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the string is not a valid connection
+    /// string.
     #[doc(alias = "with_connection_string")]
     pub fn from_connection_string(connection_string: &str) -> Result<Self, Error> {
         let (endpoint, access_key) = connection_string.parse::<ConnectionString>()?.into_parts();
         Self::builder(endpoint, access_key).build()
     }
 
-    /// A client with the default settings, for an endpoint such as `https://contoso.communication.azure.com`.
+    /// A client with the default settings, for an endpoint such as
+    /// `https://contoso.communication.azure.com`.
     ///
     /// ```
     /// use acs_identity::{AccessKey, CommunicationIdentityClient};
@@ -101,7 +103,8 @@ impl CommunicationIdentityClient {
         &self.pipeline.endpoint
     }
 
-    /// By how many seconds the service's clock was found to be ahead of this machine's; negative if behind, 0 if none was noticed.
+    /// By how many seconds the service's clock was found to be ahead of this machine's; negative if
+    /// behind, 0 if none was noticed.
     ///
     /// See [`CommunicationIdentityClientBuilder::clock_correction`].
     #[must_use]
@@ -113,7 +116,8 @@ impl CommunicationIdentityClient {
     ///
     /// # Errors
     ///
-    /// Any [kind](crate::ErrorKind) but `InvalidInput`. After `Timeout`, `Transport` or `Response` a user may exist whose id nobody knows.
+    /// Any [kind](crate::ErrorKind) but `InvalidInput`. After `Timeout`, `Transport` or `Response`
+    /// a user may exist whose id nobody knows.
     pub fn create_user(&self) -> Result<CommunicationUserIdentifier, Error> {
         self.call(&Operation::create_user(), Reader::user)
     }
@@ -122,8 +126,9 @@ impl CommunicationIdentityClient {
     ///
     /// # Errors
     ///
-    /// `InvalidInput`, and nothing is created, if the scopes are empty or the lifetime is not whole minutes; otherwise as [`create_user`](Self::create_user).
-    /// If the user was created and the token is missing or unreadable, [`Error::created_user_id`] has the user's id.
+    /// `InvalidInput`, and nothing is created, if the scopes are empty or the lifetime is not whole
+    /// minutes; otherwise as [`create_user`](Self::create_user). If the user was created and the
+    /// token is missing or unreadable, [`Error::created_user_id`] has the user's id.
     #[doc(alias = "create_user_with_token")]
     pub fn create_user_and_token(
         &self,
@@ -139,8 +144,9 @@ impl CommunicationIdentityClient {
     ///
     /// # Errors
     ///
-    /// `InvalidInput`, and nothing is sent, if the scopes are empty or the lifetime is not whole minutes. `Service` with the code `IdentityNotOwned` if
-    /// the user is another resource's or was deleted. Otherwise any [kind](crate::ErrorKind).
+    /// `InvalidInput`, and nothing is sent, if the scopes are empty or the lifetime is not whole
+    /// minutes. `Service` with the code `IdentityNotOwned` if the user is another resource's or was
+    /// deleted. Otherwise any [kind](crate::ErrorKind).
     #[doc(alias = "get_token")]
     pub fn issue_token(
         &self,
@@ -157,7 +163,8 @@ impl CommunicationIdentityClient {
     ///
     /// # Errors
     ///
-    /// `Service` with the code `IdentityNotOwned` if the user is another resource's or was deleted. Otherwise any [kind](crate::ErrorKind) but `InvalidInput`.
+    /// `Service` with the code `IdentityNotOwned` if the user is another resource's or was deleted.
+    /// Otherwise any [kind](crate::ErrorKind) but `InvalidInput`.
     #[doc(alias = "revoke_access_tokens")]
     pub fn revoke_tokens(&self, user: &CommunicationUserIdentifier) -> Result<(), Error> {
         self.call(&Operation::revoke_tokens(user), Reader::nothing)
@@ -167,7 +174,8 @@ impl CommunicationIdentityClient {
     ///
     /// # Errors
     ///
-    /// `Service` with the code `IdentityNotOwned` if the user is another resource's or was deleted. Otherwise any [kind](crate::ErrorKind) but `InvalidInput`.
+    /// `Service` with the code `IdentityNotOwned` if the user is another resource's or was deleted.
+    /// Otherwise any [kind](crate::ErrorKind) but `InvalidInput`.
     pub fn delete_user(&self, user: &CommunicationUserIdentifier) -> Result<(), Error> {
         match self.call(&Operation::delete_user(user), Reader::nothing) {
             Err(error) if was_gone_already(&error) => Ok(()),
@@ -175,10 +183,10 @@ impl CommunicationIdentityClient {
         }
     }
 
-    /// Exchanges the Entra token of a Teams user for an ACS token (`POST /teamsUser/:exchangeAccessToken`).
+    /// Exchanges a Teams user's Entra token (`POST /teamsUser/:exchangeAccessToken`).
     ///
-    /// Takes the user's Entra token, the id of the Entra application that it was issued to, and the user's object id. The token that comes back expires
-    /// with the one that was given.
+    /// Takes the user's Entra token, the id of the Entra application that it was issued to, and the
+    /// user's object id. The token that comes back expires with the one that was given.
     ///
     /// ```
     /// # use acs_identity::{CommunicationIdentityClient, emulator::Emulator};
@@ -195,8 +203,10 @@ impl CommunicationIdentityClient {
     ///
     /// # Errors
     ///
-    /// `InvalidInput`, and nothing is sent, if an argument is empty. `Service` with the code `InvalidAccessToken` if the Entra token has expired or is none; with
-    /// the code `ValidationError` and the target `appId` or `userId` if it is another application's or user's. Otherwise any [kind](crate::ErrorKind).
+    /// `InvalidInput`, and nothing is sent, if an argument is empty. `Service` with the code
+    /// `InvalidAccessToken` if the Entra token has expired or is none; with the code
+    /// `ValidationError` and the target `appId` or `userId` if it is another application's or
+    /// user's. Otherwise any [kind](crate::ErrorKind).
     #[doc(alias = "get_token_for_teams_user")]
     pub fn exchange_teams_user_token(
         &self,
@@ -209,10 +219,12 @@ impl CommunicationIdentityClient {
         self.call(&operation, Reader::token)
     }
 
-    /// Creates a user under an id of your own, or finds the one that was created under it. **In preview.**
+    /// Creates a user under an id of your own, or finds the one that has it (in preview).
     ///
-    /// Only [`ApiVersion::V2025_03_02_PREVIEW`](crate::ApiVersion::V2025_03_02_PREVIEW) has it, see [`api_version`](CommunicationIdentityClientBuilder::api_version). Unlike
-    /// [`create_user`](Self::create_user), it is repeated when it fails in doubt: the same custom id gives the same user.
+    /// Only [`ApiVersion::V2025_03_02_PREVIEW`](crate::ApiVersion::V2025_03_02_PREVIEW) has it, see
+    /// [`api_version`](CommunicationIdentityClientBuilder::api_version). Unlike
+    /// [`create_user`](Self::create_user), it is repeated when it fails in doubt: the same custom
+    /// id gives the same user.
     ///
     /// ```
     /// # use acs_identity::{ApiVersion, CommunicationIdentityClient, ConnectionString, emulator::Emulator};
@@ -232,7 +244,8 @@ impl CommunicationIdentityClient {
     ///
     /// # Errors
     ///
-    /// `InvalidInput`, and nothing is sent, if the id is empty or the client's api-version is known not to have custom ids. Otherwise any [kind](crate::ErrorKind).
+    /// `InvalidInput`, and nothing is sent, if the id is empty or the client's api-version is known
+    /// not to have custom ids. Otherwise any [kind](crate::ErrorKind).
     pub fn create_user_with_custom_id(
         &self,
         custom_id: &str,
@@ -241,14 +254,16 @@ impl CommunicationIdentityClient {
         self.call(&Operation::create_user_with_custom_id(custom_id)?, Reader::user)
     }
 
-    /// Reads what the service knows of a user (`GET /identities/{id}`). **In preview.**
+    /// Reads what the service knows of a user (`GET /identities/{id}`, in preview).
     ///
-    /// Only [`ApiVersion::V2025_03_02_PREVIEW`](crate::ApiVersion::V2025_03_02_PREVIEW) has it; see [`create_user_with_custom_id`](Self::create_user_with_custom_id) for an example.
+    /// Only [`ApiVersion::V2025_03_02_PREVIEW`](crate::ApiVersion::V2025_03_02_PREVIEW) has it; see
+    /// [`create_user_with_custom_id`](Self::create_user_with_custom_id) for an example.
     ///
     /// # Errors
     ///
-    /// `InvalidInput`, and nothing is sent, if the client's api-version is known not to have it. `Service` with the code `IdentityNotOwned` if
-    /// the user is another resource's or was deleted. Otherwise any [kind](crate::ErrorKind).
+    /// `InvalidInput`, and nothing is sent, if the client's api-version is known not to have it.
+    /// `Service` with the code `IdentityNotOwned` if the user is another resource's or was deleted.
+    /// Otherwise any [kind](crate::ErrorKind).
     #[doc(alias = "get_user_detail")]
     pub fn get_user(
         &self,
@@ -262,7 +277,8 @@ impl CommunicationIdentityClient {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the scopes are empty or the lifetime is not whole minutes. Nothing is sent.
+    /// `InvalidInput` if the scopes are empty or the lifetime is not whole minutes. Nothing is
+    /// sent.
     pub fn token_source(
         &self,
         user: &CommunicationUserIdentifier,
@@ -276,10 +292,12 @@ impl CommunicationIdentityClient {
         ))
     }
 
-    /// Replaces the credential, for this client and all its clones; calls under way finish with the old one.
+    /// Replaces the credential, for this client and all its clones; calls under way finish with the
+    /// old one.
     ///
-    /// To rotate keys without a gap: replace the one in use by the resource's other key, then regenerate the first. **Regenerating a key in Azure revokes every token
-    /// that was issued with it.**
+    /// To rotate keys without a gap: replace the one in use by the resource's other key, then
+    /// regenerate the first. **Regenerating a key in Azure revokes every token that was issued with
+    /// it.**
     ///
     /// ```
     /// # use acs_identity::{AccessKey, CommunicationIdentityClient, emulator::Emulator};
@@ -299,9 +317,11 @@ impl CommunicationIdentityClient {
         self.pipeline.replace_credential(credential.into());
     }
 
-    /// A client that shares everything with this one and tells a function how each of its calls went.
+    /// A client that shares everything with this one and tells a function how each of its calls
+    /// went.
     ///
-    /// The function is called on the caller's thread after every call that got as far as a request, failed ones included.
+    /// The function is called on the caller's thread after every call that got as far as a request,
+    /// failed ones included.
     ///
     /// ```
     /// # use acs_identity::{CommunicationIdentityClient, emulator::Emulator};
@@ -343,8 +363,9 @@ impl CommunicationIdentityClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the api-version or the application id has characters that cannot be sent, if a timeout is zero, or if the endpoint
-    /// is https and the crate was built without a TLS feature.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the api-version or the application id
+    /// has characters that cannot be sent, if a timeout is zero, or if the endpoint is https and
+    /// the crate was built without a TLS feature.
     pub fn build(self) -> Result<CommunicationIdentityClient, Error> {
         let pipeline = Arc::new(self.pipeline()?);
         Ok(CommunicationIdentityClient { pipeline, observer: None })
@@ -353,7 +374,8 @@ impl CommunicationIdentityClientBuilder {
 
 /// Whether an earlier attempt of a delete did it, so that the last one found nothing to delete.
 fn was_gone_already(error: &Error) -> bool {
-    // An unknown id is answered as one of another resource: believed only if an earlier attempt may have deleted it.
+    // An unknown id is answered as one of another resource: believed only if an earlier attempt may
+    // have deleted it.
     error.is_repeated() && error.status() == Some(404)
         || error.is_in_doubt() && error.code() == Some("IdentityNotOwned")
 }

@@ -8,8 +8,9 @@ use crate::error::Error;
 
 /// The connection string of an ACS resource: its endpoint and an access key.
 ///
-/// The parts may come in any order and case, with white space, line breaks or quotes around the string or any part of it, and with a
-/// `;` at its end. Parts with other names are ignored. What is missing, doubled, empty or malformed is refused here, not at the first request.
+/// The parts may come in any order and case, with white space, line breaks or quotes around the
+/// string or any part of it, and with a `;` at its end. Parts with other names are ignored. What is
+/// missing, doubled, empty or malformed is refused here, not at the first request.
 ///
 /// ```
 /// use acs_identity::ConnectionString;
@@ -38,7 +39,9 @@ impl ConnectionString {
         &self.access_key
     }
 
-    /// Both parts, as [`CommunicationIdentityClient::builder`](crate::CommunicationIdentityClient::builder) takes them.
+    /// Both parts, as
+    /// [`CommunicationIdentityClient::builder`](crate::CommunicationIdentityClient::builder) takes
+    /// them.
     #[must_use]
     pub fn into_parts(self) -> (Endpoint, AccessKey) {
         (self.endpoint, self.access_key)
@@ -52,7 +55,8 @@ impl FromStr for ConnectionString {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), naming the part at fault and what was expected, never a value.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), naming the part at fault and what was
+    /// expected, never a value.
     fn from_str(text: &str) -> Result<Self, Error> {
         let text = strip(text);
         if text.is_empty() {
@@ -100,7 +104,8 @@ fn refused(why: &str) -> Error {
     ))
 }
 
-/// Removes white space, a byte order mark and quotes from both ends: shells, `.env` files and editors leave them.
+/// Removes white space, a byte order mark and quotes from both ends: shells, `.env` files and
+/// editors leave them.
 fn strip(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '\u{feff}'))
 }

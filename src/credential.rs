@@ -16,7 +16,8 @@ use ureq::http::HeaderValue;
 use crate::cache::{Cache, Expires};
 use crate::error::{Error, ErrorKind};
 
-/// The scope that a bearer token for ACS is asked for: with two slashes, as all official clients have it.
+/// The scope that a bearer token for ACS is asked for: with two slashes, as all official clients
+/// have it.
 const BEARER_SCOPE: &str = "https://communication.azure.com//.default";
 
 /// How long before its end a bearer token is replaced.
@@ -26,9 +27,9 @@ const MALFORMED: &str = "the bearer token that was fetched is empty or has chara
 
 /// An access key of an ACS resource, decoded once and never shown again.
 ///
-/// Read it from the base64 text that the portal shows (standard alphabet, padded) with [`str::parse`]. What is kept is
-/// not the key but the keyed HMAC-SHA256 state, which is wiped from memory on drop. Sign requests to other ACS
-/// services with [`AccessKey::sign`].
+/// Read it from the base64 text that the portal shows (standard alphabet, padded) with
+/// [`str::parse`]. What is kept is not the key but the keyed HMAC-SHA256 state, which is wiped from
+/// memory on drop. Sign requests to other ACS services with [`AccessKey::sign`].
 ///
 /// ```
 /// use acs_identity::AccessKey;
@@ -54,7 +55,8 @@ impl FromStr for AccessKey {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the text is empty or is not canonical, padded base64.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the text is empty or is not canonical,
+    /// padded base64.
     fn from_str(base64: &str) -> Result<Self, Error> {
         let base64 = base64.trim();
         if base64.is_empty() {
@@ -84,7 +86,8 @@ impl fmt::Debug for AccessKey {
 
 /// What a client authenticates with: an [`AccessKey`], or bearer tokens of Entra ID.
 ///
-/// Wherever a credential is asked for, the key itself can be given. For Entra ID, make one from anything that
+/// Wherever a credential is asked for, the key itself can be given. For Entra ID, make one from
+/// anything that
 /// [fetches tokens](TokenCredential), such as a closure:
 ///
 /// ```
@@ -118,8 +121,9 @@ pub(crate) struct Bearer {
 impl Credential {
     /// Authenticates with bearer tokens from this source.
     ///
-    /// A token is fetched when the first call needs one and kept until five minutes before it expires; if many threads need one at once, it is fetched
-    /// once. After a 401 that is not about the user's id, a new one is fetched and the request sent once more.
+    /// A token is fetched when the first call needs one and kept until five minutes before it
+    /// expires; if many threads need one at once, it is fetched once. After a 401 that is not about
+    /// the user's id, a new one is fetched and the request sent once more.
     #[doc(alias = "DefaultAzureCredential")]
     #[doc(alias = "ManagedIdentityCredential")]
     pub fn bearer(source: impl TokenCredential) -> Self {
@@ -192,8 +196,9 @@ impl fmt::Debug for Credential {
 
 /// Fetches bearer tokens of Entra ID, for [`Credential::bearer`].
 ///
-/// Implemented for every closure that takes a scope and returns a [`BearerToken`] or any error. Two sources that need no further crate than this one and its
-/// dependencies are in the [page on Entra ID](crate::guide::entra).
+/// Implemented for every closure that takes a scope and returns a [`BearerToken`] or any error. Two
+/// sources that need no further crate than this one and its dependencies are in the [page on Entra
+/// ID](crate::guide::entra).
 pub trait TokenCredential: Send + Sync + 'static {
     /// Fetches a token for a scope, which is `https://communication.azure.com//.default`.
     ///
@@ -201,7 +206,8 @@ pub trait TokenCredential: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Any; it becomes the source of an error of the kind [`Credential`](crate::ErrorKind::Credential). Keep secrets out of it.
+    /// Any; it becomes the source of an error of the kind
+    /// [`Credential`](crate::ErrorKind::Credential). Keep secrets out of it.
     fn bearer_token(&self, scope: &str) -> Result<BearerToken, Box<dyn StdError + Send + Sync>>;
 }
 
@@ -265,7 +271,8 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(60 * 60);
 
-    /// What a source that numbers its tokens, each good for an hour from `now`, makes be sent at each of these instants.
+    /// What a source that numbers its tokens, each good for an hour from `now`, makes be sent at
+    /// each of these instants.
     fn headers(seconds: &[u64]) -> Vec<String> {
         use std::sync::atomic::{AtomicU64, Ordering};
 

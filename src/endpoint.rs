@@ -8,9 +8,10 @@ use crate::error::Error;
 
 /// The address of an ACS resource, such as `https://contoso.communication.azure.com`.
 ///
-/// Kept in the one form that is both signed and sent: scheme and host in lower case, the scheme's default port dropped,
-/// any other port kept, IPv6 in brackets, no slash at the end. Plain `http` is accepted for loopback hosts only (`localhost`,
-/// `127.0.0.0/8`, `[::1]`), since every request carries what a listener could replay.
+/// Kept in the one form that is both signed and sent: scheme and host in lower case, the scheme's
+/// default port dropped, any other port kept, IPv6 in brackets, no slash at the end. Plain `http`
+/// is accepted for loopback hosts only (`localhost`, `127.0.0.0/8`, `[::1]`), since every request
+/// carries what a listener could replay.
 ///
 /// ```
 /// use acs_identity::Endpoint;
@@ -47,11 +48,13 @@ impl Endpoint {
 impl FromStr for Endpoint {
     type Err = Error;
 
-    /// Reads an absolute URL without user, path, query or fragment; white space around it is ignored.
+    /// Reads an absolute URL without user, path, query or fragment; white space around it is
+    /// ignored.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), saying which part is wrong. The value is not repeated: people paste keys into the wrong field.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), saying which part is wrong. The value is
+    /// not repeated: people paste keys into the wrong field.
     fn from_str(url: &str) -> Result<Self, Error> {
         let url = url.trim();
         if url.is_empty() {

@@ -14,7 +14,8 @@ pub enum ErrorKind {
     InvalidInput,
     /// The source of bearer tokens failed, so the request was not sent.
     Credential,
-    /// The request never reached the service (name resolution, connecting, TLS); sending it again is safe.
+    /// The request never reached the service (name resolution, connecting, TLS); sending it again
+    /// is safe.
     Connection,
     /// The answer did not come in time; the service may have processed the request.
     Timeout,
@@ -28,9 +29,9 @@ pub enum ErrorKind {
 
 /// Any failure of this crate: one line that says what happened, to which request, and what to do.
 ///
-/// Branch on [`kind`](Self::kind) first, then on [`status`](Self::status) and [`code`](Self::code). The cause, where there
-/// is one (an IO or TLS error), is behind [`source`](StdError::source) and not repeated in the text. No key, token
-/// or connection string is ever part of it.
+/// Branch on [`kind`](Self::kind) first, then on [`status`](Self::status) and [`code`](Self::code).
+/// The cause, where there is one (an IO or TLS error), is behind [`source`](StdError::source) and
+/// not repeated in the text. No key, token or connection string is ever part of it.
 ///
 /// ```
 /// use acs_identity::{AccessKey, ErrorKind};
@@ -138,7 +139,8 @@ impl Error {
         self.0.answer.target.as_deref()
     }
 
-    /// What the service names below its error (`details` and `innererror`), from the outside in. Usually nothing.
+    /// What the service names below its error (`details` and `innererror`), from the outside in.
+    /// Usually nothing.
     #[must_use]
     pub fn details(&self) -> &[ErrorDetail] {
         &self.0.answer.details
@@ -168,7 +170,8 @@ impl Error {
         self.0.answer.retry_after
     }
 
-    /// The id of a user that was created although the call failed, so that it can be used or deleted.
+    /// The id of a user that was created although the call failed, so that it can be used or
+    /// deleted.
     ///
     /// Identities cannot be listed: this is the only place where the id is told.
     #[must_use]
@@ -176,7 +179,8 @@ impl Error {
         self.0.created_user_id.as_deref()
     }
 
-    /// Whether the service may have done what was asked, in this or an earlier attempt, although the call failed.
+    /// Whether the service may have done what was asked, in this or an earlier attempt, although
+    /// the call failed.
     ///
     /// If the call was to create a user, one may exist whose id nobody knows.
     #[must_use]

@@ -3,7 +3,8 @@
 /// Longest piece of a foreign text that an error repeats, in characters.
 const EXCERPT_CHARS: usize = 200;
 
-/// A foreign text, fit for one line of an error: no control characters, nothing as long as a key, a signature or a token, not too long.
+/// A foreign text, fit for one line of an error: no control characters, nothing as long as a key, a
+/// signature or a token, not too long.
 pub(crate) fn excerpt(text: &str) -> String {
     const LONGEST_HARMLESS_RUN: usize = 39;
     let is_secret_char =

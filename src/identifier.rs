@@ -11,8 +11,8 @@ use crate::user::CommunicationUserIdentifier;
 
 /// The id of anybody or anything that takes part in calls and chats, told apart by its raw id.
 ///
-/// Reading never fails: what follows none of the known forms is [`Unknown`](Self::Unknown). Writing gives back the raw id
-/// that was read, byte for byte.
+/// Reading never fails: what follows none of the known forms is [`Unknown`](Self::Unknown). Writing
+/// gives back the raw id that was read, byte for byte.
 ///
 /// ```
 /// use acs_identity::{CommunicationCloud, CommunicationIdentifier};
@@ -30,7 +30,8 @@ use crate::user::CommunicationUserIdentifier;
 /// assert_eq!(identifier.to_string(), raw_id);
 /// ```
 ///
-/// Only communication users can be deleted or have tokens issued and revoked, and the client takes nothing else:
+/// Only communication users can be deleted or have tokens issued and revoked, and the client takes
+/// nothing else:
 ///
 /// ```
 /// use acs_identity::{CommunicationIdentifier, CommunicationUserIdentifier};
@@ -49,7 +50,8 @@ pub enum CommunicationIdentifier {
         /// The number, usually in E.164 form, or whatever follows `4:`.
         phone_number: String,
     },
-    /// A Teams user (`8:orgid:…`, `8:dod:…`, `8:gcch:…`), or a visitor without an account (`8:teamsvisitor:…`).
+    /// A Teams user (`8:orgid:…`, `8:dod:…`, `8:gcch:…`), or a visitor without an account
+    /// (`8:teamsvisitor:…`).
     MicrosoftTeamsUser {
         /// The Entra object id of the user, or the id of the visitor.
         user_id: String,
@@ -65,7 +67,8 @@ pub enum CommunicationIdentifier {
         /// The cloud that the application belongs to.
         cloud: CommunicationCloud,
     },
-    /// A Teams user who uses ACS through the Teams extension (`8:acs:<resource>_<tenant>_<user>`, and the same in other clouds).
+    /// A Teams user who uses ACS through the Teams extension (`8:acs:<resource>_<tenant>_<user>`,
+    /// and the same in other clouds).
     TeamsExtensionUser {
         /// The id of the ACS resource.
         resource_id: String,
@@ -217,8 +220,10 @@ impl TryFrom<CommunicationIdentifier> for CommunicationUserIdentifier {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the id is that of a phone number, a Teams user or application, or a user of the Teams extension, or if it is blank, or `.` or `..`,
-    /// which would address something other than a user. What follows no known form is left to the service to judge.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the id is that of a phone number, a
+    /// Teams user or application, or a user of the Teams extension, or if it is blank, or `.` or
+    /// `..`, which would address something other than a user. What follows no known form is left to
+    /// the service to judge.
     fn try_from(identifier: CommunicationIdentifier) -> Result<Self, Error> {
         let kind = match identifier {
             CommunicationIdentifier::CommunicationUser(user) => return Ok(user),
@@ -243,7 +248,8 @@ impl FromStr for CommunicationUserIdentifier {
     ///
     /// # Errors
     ///
-    /// As [`TryFrom<CommunicationIdentifier>`](#impl-TryFrom<CommunicationIdentifier>-for-CommunicationUserIdentifier).
+    /// As
+    /// [`TryFrom<CommunicationIdentifier>`](#impl-TryFrom<CommunicationIdentifier>-for-CommunicationUserIdentifier).
     fn from_str(id: &str) -> Result<Self, Error> {
         CommunicationIdentifier::from(id).try_into()
     }
@@ -257,142 +263,4 @@ impl<'de> Deserialize<'de> for CommunicationUserIdentifier {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const ACS: &str = "bbbcbc1e-9f06-482a-b5d8-20e3f26ef0cd_45ab2481-1c1c-4005-be24-0ffb879b1130";
-    const GUID: &str = "45ab2481-1c1c-4005-be24-0ffb879b1130";
-    const USER: &str = "207ffef6-9444-41fb-92ab-20eacaae2768";
-
-    fn kind(raw_id: &str) -> &'static str {
-        match CommunicationIdentifier::from(raw_id) {
-            CommunicationIdentifier::CommunicationUser(_) => "communication user",
-            CommunicationIdentifier::PhoneNumber { .. } => "phone number",
-            CommunicationIdentifier::MicrosoftTeamsUser { .. } => "Teams user",
-            CommunicationIdentifier::MicrosoftTeamsApp { .. } => "Teams app",
-            CommunicationIdentifier::TeamsExtensionUser { .. } => "Teams extension user",
-            CommunicationIdentifier::Unknown { .. } => "unknown",
-        }
-    }
-
-    /// The unit tests of the official clients.
-    #[test]
-    fn kinds_are_those_of_the_official_clients() {
-        for (raw_id, expected) in [
-            (format!("8:acs:{ACS}"), "communication user"),
-            (format!("8:spool:{ACS}"), "communication user"),
-            (format!("8:dod-acs:{ACS}"), "communication user"),
-            (format!("8:gcch-acs:{ACS}"), "communication user"),
-            ("8:acs:something".to_owned(), "communication user"),
-            (
-                format!("8:acs:52a5e676-39a3-4f45-a8ed-5a162dbbd7eb_ext_{GUID}_{USER}"),
-                "communication user",
-            ),
-            (format!("8:acs:{ACS}_{USER}"), "Teams extension user"),
-            (format!("8:dod-acs:{ACS}_{USER}"), "Teams extension user"),
-            (format!("8:gcch-acs:{ACS}_{USER}"), "Teams extension user"),
-            (format!("8:orgid:{GUID}"), "Teams user"),
-            (format!("8:dod:{GUID}"), "Teams user"),
-            (format!("8:gcch:{GUID}"), "Teams user"),
-            (format!("8:teamsvisitor:{GUID}"), "Teams user"),
-            ("8:orgid:legacyFormat".to_owned(), "Teams user"),
-            (format!("28:orgid:{GUID}"), "Teams app"),
-            (format!("28:dod:{GUID}"), "Teams app"),
-            (format!("28:gcch:{GUID}"), "Teams app"),
-            ("4:+112345556789".to_owned(), "phone number"),
-            ("4:112345556789".to_owned(), "phone number"),
-            ("4:otherFormat".to_owned(), "phone number"),
-            (format!("4:{USER}"), "phone number"),
-            ("4:anonymous".to_owned(), "phone number"),
-            (format!("4:{USER}_{USER}"), "phone number"),
-            (format!("4:+112345556789_{USER}"), "phone number"),
-            ("8:gcch-acs:segment4:x".to_owned(), "unknown"),
-            (format!("28:{GUID}"), "unknown"),
-            (format!("28:ag08-global:{GUID}"), "unknown"),
-            (format!("28:gal-global:{GUID}"), "unknown"),
-            (format!("28:gcch-global:{GUID}"), "unknown"),
-            (format!("28:dod-global:{GUID}"), "unknown"),
-            (format!("48:{GUID}"), "unknown"),
-            (String::new(), "unknown"),
-        ] {
-            assert_eq!(kind(&raw_id), expected, "{raw_id}");
-            assert_eq!(CommunicationIdentifier::from(&*raw_id).to_string(), raw_id);
-        }
-    }
-
-    #[test]
-    fn parts_are_taken_as_they_are() {
-        assert_eq!(
-            CommunicationIdentifier::from(&*format!("8:gcch-acs:{ACS}_{USER}")),
-            CommunicationIdentifier::TeamsExtensionUser {
-                resource_id: "bbbcbc1e-9f06-482a-b5d8-20e3f26ef0cd".to_owned(),
-                tenant_id: GUID.to_owned(),
-                user_id: USER.to_owned(),
-                cloud: CommunicationCloud::Gcch,
-            }
-        );
-        assert_eq!(
-            CommunicationIdentifier::from(&*format!("28:dod:{GUID}")),
-            CommunicationIdentifier::MicrosoftTeamsApp {
-                app_id: GUID.to_owned(),
-                cloud: CommunicationCloud::Dod,
-            }
-        );
-        assert_eq!(
-            CommunicationIdentifier::from("8:teamsvisitor:x"),
-            CommunicationIdentifier::MicrosoftTeamsUser {
-                user_id: "x".to_owned(),
-                is_anonymous: true,
-                cloud: CommunicationCloud::Public,
-            }
-        );
-    }
-
-    #[test]
-    fn phone_numbers_tell_who_is_calling() {
-        for (raw_id, anonymous, asserted_id) in [
-            ("4:anonymous", true, None),
-            ("4:anonymous123", false, None),
-            ("4:_anonymous", false, None),
-            ("4:14255550121.123", false, None),
-            ("4:14255550121-123", false, None),
-            ("4:14255550121_", false, None),
-            ("4:14255550121_123", false, Some("123")),
-            ("4:14255550121_123_456", false, Some("456")),
-            ("8:acs:a_b", false, None),
-        ] {
-            let identifier = CommunicationIdentifier::from(raw_id);
-            assert_eq!(identifier.is_anonymous_phone_number(), anonymous, "{raw_id}");
-            assert_eq!(identifier.asserted_id(), asserted_id, "{raw_id}");
-        }
-    }
-
-    #[test]
-    fn only_what_can_be_acted_on_is_a_communication_user() {
-        for (id, kind) in [
-            ("", "empty"),
-            (" \n", "empty"),
-            ("..", "a path"),
-            ("4:+112345556789", "a phone number"),
-            ("8:orgid:x", "a Teams user's"),
-            ("28:gcch:x", "a Teams application's"),
-            ("8:acs:a_b_c", "a Teams extension user's"),
-        ] {
-            let error = id.parse::<CommunicationUserIdentifier>().unwrap_err();
-            let expected = format!("user id is {kind}: expected 8:acs:<resource>_<user>");
-            assert_eq!(error.to_string(), expected, "{id:?}");
-        }
-        for id in ["8:acs:a_b", "8:spool:a", "8:new-cloud-acs:a_b", "anything else"] {
-            assert_eq!(id.parse::<CommunicationUserIdentifier>().unwrap().identifier(), id);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_round_trips(raw_id in "\\PC*|(4|8|28|48):(acs|orgid|dod|gcch|teamsvisitor|spool|dod-acs|gcch-acs)?:?[a-z_:]{0,12}") {
-            prop_assert_eq!(CommunicationIdentifier::from(&*raw_id).to_string(), raw_id);
-        }
-    }
-}
+mod tests;

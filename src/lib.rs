@@ -40,14 +40,15 @@
 //! brings [tokens of Entra ID](guide::entra). Everything else is on the
 //! [builder](CommunicationIdentityClient::builder): timeouts, retries, api-version, an agent with TLS
 //! roots and a proxy of your own. One client serves all threads of a program and keeps its
-//! connections: make one and clone it. The library reads no environment variables but those that name
-//! a proxy.
+//! connections: make one and clone it. The library reads no environment variables but those that
+//! name a proxy.
 //!
 //! # Errors, retries, deadlines
 //!
-//! Every failure is an [`Error`]; [`Error::kind`] says what happened, and its text what to do about it:
-//! see [the page on errors](guide::errors). What can be repeated without harm is repeated, up to three
-//! times and for at most 100 seconds; a create is repeated only if it surely was not processed: see
+//! Every failure is an [`Error`]; [`Error::kind`] says what happened, and its text what to do about
+//! it: see [the page on errors](guide::errors). What can be repeated without harm is repeated, up
+//! to three times and for at most 100 seconds; a create is repeated only if it surely was not
+//! processed: see
 //! [the page on retries](guide::retries).
 //!
 //! # Secrets
@@ -69,14 +70,14 @@
 //! | `native-tls` | TLS by the system's library; used when `rustls` is off |
 //! | `emulator` | the local service; adds no dependency |
 //!
-//! Without any TLS feature the crate builds, and talks to loopback hosts only, unless an agent of yours
-//! brings TLS. The minimum supported Rust version is 1.88; raising it is no breaking change.
+//! Without any TLS feature the crate builds, and talks to loopback hosts only, unless an agent of
+//! yours brings TLS. The minimum supported Rust version is 1.88; raising it is no breaking change.
 //!
 //! # What this crate does not do
 //!
-//! Chat, calling, SMS and e-mail are other services; [`AccessKey::sign`] signs requests to them. The
-//! service cannot list its users, so neither can this crate: keep the ids. There is no async interface:
-//! call it within `spawn_blocking` or its like.
+//! Chat, calling, SMS and e-mail are other services; [`AccessKey::sign`] signs requests to them.
+//! The service cannot list its users, so neither can this crate: keep the ids. There is no async
+//! interface: call it within `spawn_blocking` or its like.
 //!
 //! Coming from the Python SDK? [Each call side by side](guide::from_python).
 

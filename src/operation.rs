@@ -1,6 +1,7 @@
 //! The operations of the service, each as a value.
 //!
-//! Facts are those of the REST reference, <https://learn.microsoft.com/rest/api/communication/identity>.
+//! Facts are those of the REST reference,
+//! <https://learn.microsoft.com/rest/api/communication/identity>.
 
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
@@ -11,7 +12,8 @@ use crate::error::Error;
 use crate::token::{TokenRequest, TokenScope};
 use crate::user::CommunicationUserIdentifier;
 
-/// What is sent for one operation, but for the api-version and what each attempt adds (date, signature).
+/// What is sent for one operation, but for the api-version and what each attempt adds (date,
+/// signature).
 #[derive(Clone)]
 pub(crate) struct Operation {
     /// The name of the client's method, for errors.
@@ -21,13 +23,15 @@ pub(crate) struct Operation {
     pub(crate) path: String,
     /// JSON, serialised once: the bytes hashed are the bytes sent. Empty if there is none.
     pub(crate) body: Vec<u8>,
-    /// Whether doing it twice is as good as doing it once. Creating a user is not: nobody would know the first one's id.
+    /// Whether doing it twice is as good as doing it once. Creating a user is not: nobody would
+    /// know the first one's id.
     pub(crate) repeatable: bool,
 }
 
 impl Operation {
     pub(crate) fn create_user() -> Self {
-        // The service takes no body at all as well. With one, the transport can tell whether the request went out.
+        // The service takes no body at all as well. With one, the transport can tell whether the
+        // request went out.
         Self::create("create_user", b"{}".to_vec())
     }
 
@@ -136,7 +140,8 @@ fn user_path(user: &CommunicationUserIdentifier) -> String {
     path
 }
 
-/// Percent-encodes all but the unreserved characters of RFC 3986, so that the text stays one segment: `8:acs:…` becomes `8%3Aacs%3A…`.
+/// Percent-encodes all but the unreserved characters of RFC 3986, so that the text stays one
+/// segment: `8:acs:…` becomes `8%3Aacs%3A…`.
 fn push_path_segment(path: &mut String, segment: &str) {
     const HEX: [char; 16] =
         ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];

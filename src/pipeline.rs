@@ -1,4 +1,5 @@
-//! A *call* is what the caller asked for; it makes *attempts*, each signed anew for the instant it is sent at.
+//! A *call* is what the caller asked for; it makes *attempts*, each signed anew for the instant it
+//! is sent at.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -20,7 +21,8 @@ use crate::retry::{FailedAttempt, Outcome, RetryPolicy};
 use crate::signing::RequestToSign;
 use crate::transport::{Failure, Limits, Transport};
 
-/// What web servers take in the first line of a request. Much longer ones do not fit the transport's buffer, and would fail as if the network had.
+/// What web servers take in the first line of a request. Much longer ones do not fit the
+/// transport's buffer, and would fail as if the network had.
 const MAX_TARGET_BYTES: usize = 8 * 1024;
 
 const TOO_LONG: &str = "the user id is too long to be sent: expected 8:acs:<resource>_<user>";
@@ -197,7 +199,8 @@ impl Pipeline {
         })
     }
 
-    /// Remembers what a call found out about the clock, and only that: the call may be older than what others found out since.
+    /// Remembers what a call found out about the clock, and only that: the call may be older than
+    /// what others found out since.
     fn keep_offset(&self, call: &Call<'_>) {
         if let Some(offset) = call.authentication.offset_found() {
             self.clock_offset.store(offset, Ordering::Relaxed);
@@ -238,7 +241,8 @@ impl Call<'_> {
     }
 }
 
-/// A 401 that a wrong clock or an old bearer token can cause, unlike one about an id or an exchanged token.
+/// A 401 that a wrong clock or an old bearer token can cause, unlike one about an id or an
+/// exchanged token.
 fn is_about_the_credential(error: &Error) -> bool {
     error.status() == Some(401)
         && !matches!(error.code(), Some("IdentityNotOwned" | "InvalidAccessToken"))

@@ -8,7 +8,8 @@ use crate::headers::correlation_id;
 
 /// How a call went: which request it was, and what Microsoft's support asks for.
 ///
-/// Handed to the function given to [`CommunicationIdentityClient::observed`](crate::CommunicationIdentityClient::observed).
+/// Handed to the function given to
+/// [`CommunicationIdentityClient::observed`](crate::CommunicationIdentityClient::observed).
 #[derive(Clone, Debug)]
 pub struct CallReport {
     operation: &'static str,

@@ -165,9 +165,11 @@ impl Reader {
     }
 }
 
-/// The causes that the service names below an error: its `details`, and the chain of its `innererror`s.
+/// The causes that the service names below an error: its `details`, and the chain of its
+/// `innererror`s.
 fn details_of(envelope: &Value) -> Vec<ErrorDetail> {
-    // The interface's definition has both; no answer was ever seen to have them, so there is no telling how deep.
+    // The interface's definition has both; no answer was ever seen to have them, so there is no
+    // telling how deep.
     const MOST: usize = 16;
     let details = envelope.get("details").and_then(Value::as_array).into_iter().flatten();
     let inner = iter::successors(envelope.get("innererror"), |error| error.get("innererror"));

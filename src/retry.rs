@@ -16,9 +16,11 @@ use crate::error::{Error, ErrorKind};
 /// | no answer, or one that broke off | repeated | not, unless [`retry_create_in_doubt`](Self::retry_create_in_doubt) |
 /// | anything else | not | not |
 ///
-/// Between attempts the client waits 800 ms, then twice as long each time, up to 30 s; each wait is multiplied by a random
-/// factor from 0.8 to 1.2. If the service asks for a longer wait (`retry-after-ms`, `x-ms-retry-after-ms`, `Retry-After`), it gets it. A wait that would
-/// end after the call's deadline is not begun: the call ends with the error at hand, whose [`retry_after`](Error::retry_after) tells the delay.
+/// Between attempts the client waits 800 ms, then twice as long each time, up to 30 s; each wait is
+/// multiplied by a random factor from 0.8 to 1.2. If the service asks for a longer wait
+/// (`retry-after-ms`, `x-ms-retry-after-ms`, `Retry-After`), it gets it. A wait that would end
+/// after the call's deadline is not begun: the call ends with the error at hand, whose
+/// [`retry_after`](Error::retry_after) tells the delay.
 ///
 /// ```
 /// use std::time::Duration;
@@ -71,10 +73,12 @@ impl RetryPolicy {
         self
     }
 
-    /// Sets when a call ends for good, counted from its start over all attempts and waits. Defaults to 100 s.
+    /// Sets when a call ends for good, counted from its start over all attempts and waits. Defaults
+    /// to 100 s.
     ///
-    /// Only what the system's name resolution takes is outside it: that cannot be interrupted. Its usual bound is
-    /// 5 s for each try at each name server, 30 s with common settings (`resolv.conf`, `timeout` and `attempts`).
+    /// Only what the system's name resolution takes is outside it: that cannot be interrupted. Its
+    /// usual bound is 5 s for each try at each name server, 30 s with common settings
+    /// (`resolv.conf`, `timeout` and `attempts`).
     #[must_use]
     pub const fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -83,7 +87,8 @@ impl RetryPolicy {
 
     /// Lets creating a user be repeated as the other operations are. Defaults to false.
     ///
-    /// A create that failed in doubt may have left a user behind; repeating it may leave another, and users cannot be listed.
+    /// A create that failed in doubt may have left a user behind; repeating it may leave another,
+    /// and users cannot be listed.
     #[must_use]
     pub const fn retry_create_in_doubt(mut self, retry: bool) -> Self {
         self.retry_create_in_doubt = retry;

@@ -1,6 +1,8 @@
-//! Request signing: content hash, string to sign, signature, headers. Pure: the instant is an argument.
+//! Request signing: content hash, string to sign, signature, headers. Pure: the instant is an
+//! argument.
 //!
-//! The scheme is that of <https://learn.microsoft.com/rest/api/communication/authentication>; all services of ACS share it.
+//! The scheme is that of <https://learn.microsoft.com/rest/api/communication/authentication>; all
+//! services of ACS share it.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -24,9 +26,11 @@ const CONTENT_HASH_OF_NOTHING: &str = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSu
 pub struct RequestToSign<'a> {
     /// The method in upper case, such as `POST`.
     pub method: &'a str,
-    /// The `Host` header: in lower case, with the port unless it is the scheme's default. See [`Endpoint::host`](crate::Endpoint::host).
+    /// The `Host` header: in lower case, with the port unless it is the scheme's default. See
+    /// [`Endpoint::host`](crate::Endpoint::host).
     pub host: &'a str,
-    /// The request target: path and query, percent-encoded as they are sent, such as `/emails:send?api-version=2023-03-31`.
+    /// The request target: path and query, percent-encoded as they are sent, such as
+    /// `/emails:send?api-version=2023-03-31`.
     pub path_and_query: &'a str,
     /// The body; empty if there is none.
     pub body: &'a [u8],
@@ -77,7 +81,8 @@ impl AccessKey {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the instant is outside the years 1970 to 9999, which HTTP cannot write.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the instant is outside the years 1970 to
+    /// 9999, which HTTP cannot write.
     pub fn sign(
         &self,
         request: &RequestToSign<'_>,
@@ -122,7 +127,8 @@ impl SignedHeaders {
         &self.content_hash
     }
 
-    /// The value of `authorization`. Whoever sees it can send this one request, as long as its date is fresh.
+    /// The value of `authorization`. Whoever sees it can send this one request, as long as its date
+    /// is fresh.
     #[must_use]
     pub fn authorization(&self) -> &str {
         &self.authorization
@@ -164,7 +170,8 @@ fn string_to_sign(request: &RequestToSign<'_>, date: &str, content_hash: &str) -
 mod tests {
     use super::*;
 
-    /// Each step has its own known answer; the whole is tested against the official clients' vectors in `tests/`.
+    /// Each step has its own known answer; the whole is tested against the official clients'
+    /// vectors in `tests/`.
     #[test]
     fn content_hashes_are_those_of_real_requests() {
         for (body, hash) in [

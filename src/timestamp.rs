@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// The first second that has five digits in its year: 10000-01-01T00:00:00Z.
 const YEAR_10000: u64 = 253_402_300_800;
 
-/// Reads `2023-06-28T07:30:12.7039383+00:00`: any number of fraction digits (nanoseconds are kept), any offset or `Z`.
+/// Reads `2023-06-28T07:30:12.7039383+00:00`: any number of fraction digits (nanoseconds are kept),
+/// any offset or `Z`.
 pub(crate) fn parse_rfc3339(text: &str) -> Option<SystemTime> {
     let mut rest = text.as_bytes();
     let year = number(&mut rest, 4)?;
@@ -48,8 +49,8 @@ pub(crate) fn http_date(instant: SystemTime) -> Option<String> {
     (since_epoch.as_secs() < YEAR_10000).then(|| httpdate::fmt_http_date(instant))
 }
 
-/// Writes RFC 3339 as .NET does (`2023-06-28T07:30:12.7039383+00:00`): up to seven fraction digits, trailing zeros dropped,
-/// never `Z`. `None` outside the years 1970 to 9999.
+/// Writes RFC 3339 as .NET does (`2023-06-28T07:30:12.7039383+00:00`): up to seven fraction digits,
+/// trailing zeros dropped, never `Z`. `None` outside the years 1970 to 9999.
 #[cfg(feature = "emulator")]
 pub(crate) fn dotnet_rfc3339(instant: SystemTime) -> Option<String> {
     let since_epoch = instant.duration_since(UNIX_EPOCH).ok()?;

@@ -9,7 +9,8 @@ use crate::error::Error;
 
 /// An access token of a user, and when it ends.
 ///
-/// The token is for the ACS client libraries (calling, chat); its text is opaque. [`Debug`](fmt::Debug) hides it.
+/// The token is for the ACS client libraries (calling, chat); its text is opaque.
+/// [`Debug`](fmt::Debug) hides it.
 ///
 /// ```
 /// use acs_identity::CommunicationIdentityClient;
@@ -48,7 +49,8 @@ impl AccessToken {
         self.expires_on
     }
 
-    /// When the token expires, in the service's own words: RFC 3339, such as `2023-06-28T07:30:12.7039383+00:00`.
+    /// When the token expires, in the service's own words: RFC 3339, such as
+    /// `2023-06-28T07:30:12.7039383+00:00`.
     #[must_use]
     pub fn expires_on_text(&self) -> &str {
         &self.expires_on_text
@@ -116,7 +118,8 @@ impl TokenScope {
     pub const CHAT: Self = Self(Cow::Borrowed("chat"));
     /// Join chat threads that others made, and take part fully (api-version 2023-10-01 and later).
     pub const CHAT_JOIN: Self = Self(Cow::Borrowed("chat.join"));
-    /// Join chat threads that others made, without adding or removing people (api-version 2023-10-01 and later).
+    /// Join chat threads that others made, without adding or removing people (api-version
+    /// 2023-10-01 and later).
     pub const CHAT_JOIN_LIMITED: Self = Self(Cow::Borrowed("chat.join.limited"));
     /// Everything in calling.
     pub const VOIP: Self = Self(Cow::Borrowed("voip"));
@@ -150,7 +153,8 @@ impl From<String> for TokenScope {
 
 /// The scopes and, if wanted, the lifetime of a token.
 ///
-/// Where one is asked for, an array, a slice or a [`Vec`] of scopes does as well: `["chat", "voip"]`.
+/// Where one is asked for, an array, a slice or a [`Vec`] of scopes does as well: `["chat",
+/// "voip"]`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -185,7 +189,8 @@ impl TokenRequest {
         self
     }
 
-    /// The scopes, of which a request must have one at least: without any, the service would create a user and no token.
+    /// The scopes, of which a request must have one at least: without any, the service would create
+    /// a user and no token.
     pub(crate) fn scopes(&self) -> Result<&[TokenScope], Error> {
         if self.scopes.is_empty() {
             return Err(Error::invalid_input(

@@ -13,9 +13,11 @@ const MARGIN: Duration = Duration::from_secs(10 * 60);
 
 /// Gives out a user's token and issues a new one shortly before it expires.
 ///
-/// Made by [`CommunicationIdentityClient::token_source`](crate::CommunicationIdentityClient::token_source). It has no thread of its own: whoever asks within ten minutes of the
-/// end issues the next one, while others still get the old. If that fails, the old one is given out as long as it
-/// is valid, and the next try is made after half of the time that is left. Clones share the token.
+/// Made by
+/// [`CommunicationIdentityClient::token_source`](crate::CommunicationIdentityClient::token_source).
+/// It has no thread of its own: whoever asks within ten minutes of the end issues the next one,
+/// while others still get the old. If that fails, the old one is given out as long as it is valid,
+/// and the next try is made after half of the time that is left. Clones share the token.
 ///
 /// ```
 /// use acs_identity::CommunicationIdentityClient;
@@ -55,7 +57,8 @@ impl TokenSource {
     ///
     /// # Errors
     ///
-    /// As [`issue_token`](crate::CommunicationIdentityClient::issue_token), if there is no valid token and none can be issued.
+    /// As [`issue_token`](crate::CommunicationIdentityClient::issue_token), if there is no valid
+    /// token and none can be issued.
     pub fn token(&self) -> Result<AccessToken, Error> {
         self.0.cache.get(&self.0.now, &self.0.issue)
     }

@@ -18,7 +18,8 @@ const MAX_IDLE_CONNECTIONS: usize = 64;
 /// A new TLS connection costs more than a probe of a kept one.
 const MAX_IDLE_AGE: Duration = Duration::from_secs(60);
 
-/// For those who set a timeout of `Duration::MAX`: ureq adds timeouts to instants, and panics where there is no such instant.
+/// For those who set a timeout of `Duration::MAX`: ureq adds timeouts to instants, and panics where
+/// there is no such instant.
 const LONGEST_ATTEMPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Requests and answers fit several times; larger buffers are paid for at every new connection.
@@ -32,8 +33,8 @@ pub(crate) struct Transport {
 
 /// How long one attempt may take, by phase.
 ///
-/// ureq's own limit over all phases would resolve every name on a helper thread, so the whole is shared out
-/// instead: the parts add up to it.
+/// ureq's own limit over all phases would resolve every name on a helper thread, so the whole is
+/// shared out instead: the parts add up to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
     connect: Duration,
@@ -42,7 +43,8 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// At most a third of an attempt is for connecting (TLS included), a tenth of the rest for the answer's body.
+    /// At most a third of an attempt is for connecting (TLS included), a tenth of the rest for the
+    /// answer's body.
     pub(crate) fn new(connect: Duration, attempt: Duration) -> Self {
         let attempt = attempt.min(LONGEST_ATTEMPT);
         let connect = connect.min(attempt / 3);
@@ -89,7 +91,8 @@ impl Transport {
         Ok(Self { agent: config.build().new_agent(), configured: Some(limits) })
     }
 
-    /// The caller's agent, with its TLS roots, proxy, resolver; what must hold is set on every request.
+    /// The caller's agent, with its TLS roots, proxy, resolver; what must hold is set on every
+    /// request.
     pub(crate) fn with_agent(agent: Agent) -> Self {
         Self { agent, configured: None }
     }
@@ -144,7 +147,8 @@ impl Failure {
     }
 }
 
-/// What must hold for every request, on the agent or on the request: one text for two types of ureq's builder.
+/// What must hold for every request, on the agent or on the request: one text for two types of
+/// ureq's builder.
 macro_rules! with_invariants {
     ($config:expr, $limits:expr) => {
         $config
@@ -160,7 +164,8 @@ macro_rules! with_invariants {
 }
 use with_invariants;
 
-/// A request body that notes when the transport begins to read it, which is after the connection stands.
+/// A request body that notes when the transport begins to read it, which is after the connection
+/// stands.
 struct Marked<'a> {
     rest: &'a [u8],
     has_body: bool,
@@ -182,8 +187,8 @@ impl Marked<'_> {
             // Only writing fails so: the request did not arrive whole.
             ureq::Error::Io(error) if error.kind() == Io::BrokenPipe => false,
             _ if self.has_body => self.begun,
-            // Without a body there is no mark to go by: these can come after sending, the others cannot.
-            // Requests without a body may all be repeated, so a wrong guess does no harm.
+            // Without a body there is no mark to go by: these can come after sending, the others
+            // cannot. Requests without a body may all be repeated, so a wrong guess does no harm.
             ureq::Error::Io(error) => matches!(
                 error.kind(),
                 Io::UnexpectedEof

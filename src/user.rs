@@ -7,8 +7,9 @@ use serde::{Serialize, Serializer};
 
 /// A user of an ACS resource, known by its id (`8:acs:<resource>_<user>`).
 ///
-/// Store the text of [`identifier`](Self::identifier), [`Display`](fmt::Display) or serde, which are all the same, and read it back with [`str::parse`].
-/// The service cannot list its users: an id that is lost stays lost.
+/// Store the text of [`identifier`](Self::identifier), [`Display`](fmt::Display) or serde, which
+/// are all the same, and read it back with [`str::parse`]. The service cannot list its users: an id
+/// that is lost stays lost.
 ///
 /// ```
 /// use acs_identity::CommunicationUserIdentifier;
@@ -33,7 +34,8 @@ impl CommunicationUserIdentifier {
         &self.0
     }
 
-    /// Of an id that was found to be one of a communication user, or of a kind that nobody knows yet.
+    /// Of an id that was found to be one of a communication user, or of a kind that nobody knows
+    /// yet.
     pub(crate) fn from_checked(id: &str) -> Self {
         Self(id.to_owned())
     }
@@ -54,7 +56,9 @@ impl Serialize for CommunicationUserIdentifier {
 
 /// A user as the service knows it.
 ///
-/// Read with [`CommunicationIdentityClient::get_user`](crate::CommunicationIdentityClient::get_user), in preview.
+/// Read with
+/// [`CommunicationIdentityClient::get_user`](crate::CommunicationIdentityClient::get_user), in
+/// preview.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[doc(alias = "CommunicationUserDetail")]
 pub struct CommunicationUserDetails {

@@ -1,4 +1,5 @@
-//! What goes through the `log` facade. A binary of its own: there is one logger in a program, and it hears all of it.
+//! What goes through the `log` facade. A binary of its own: there is one logger in a program, and
+//! it hears all of it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -102,7 +103,8 @@ fn secrets_stay_out_of_the_log() {
     }
     assert!(!log.contains("HMAC-SHA256") && !log.contains("Bearer "), "{log}");
 
-    // At trace level ureq-proto dumps the heads of requests and all of the answers: the documentation warns of it.
+    // At trace level ureq-proto dumps the heads of requests and all of the answers: the
+    // documentation warns of it.
     let (secrets, lines) = walk(LevelFilter::Trace);
     let spelled = dumped(&lines);
     for secret in &secrets {

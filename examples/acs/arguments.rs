@@ -47,7 +47,8 @@ pub(crate) struct Issue {
     pub(crate) request: TokenRequest,
 }
 
-/// What to say in place of running a command: help that was asked for, or what is wrong with the command line.
+/// What to say in place of running a command: help that was asked for, or what is wrong with the
+/// command line.
 pub(crate) struct Parting {
     text: String,
     is_help: bool,

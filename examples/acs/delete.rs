@@ -18,7 +18,8 @@ use crate::output;
 use crate::pace::Pace;
 use crate::progress::Progress;
 
-/// How many requests are under way at once: more would only be done earlier with what the service allows in 30 seconds.
+/// How many requests are under way at once: more would only be done earlier with what the service
+/// allows in 30 seconds.
 const WORKERS: usize = 8;
 
 pub(crate) fn run(client: &CommunicationIdentityClient, delete: Delete) -> Result<(), Failure> {
@@ -129,7 +130,8 @@ fn read(path: &Path) -> Result<Ids, Failure> {
     ids::parse(&file).map_err(|reason| Failure::usage(format!("{path} cannot be read: {reason}")))
 }
 
-/// Deletes users until `report`, which is called on this thread, says to stop; what is under way then is still reported.
+/// Deletes users until `report`, which is called on this thread, says to stop; what is under way
+/// then is still reported.
 fn delete_all(
     client: &CommunicationIdentityClient,
     users: &[CommunicationUserIdentifier],

@@ -5,9 +5,11 @@ use std::process::ExitCode;
 
 use acs_identity::{Error, ErrorKind};
 
-/// What went wrong, the worst last: the exit code of a run with several failures is that of the worst.
+/// What went wrong, the worst last: the exit code of a run with several failures is that of the
+/// worst.
 ///
-/// What is wrong with the credential is wrong with everything, and what is wrong with one id concerns that id alone.
+/// What is wrong with the credential is wrong with everything, and what is wrong with one id
+/// concerns that id alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
     NotFound,

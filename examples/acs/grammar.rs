@@ -1,4 +1,5 @@
-//! The words of the command line, which are those of `az communication user-identity`, and its help.
+//! The words of the command line, which are those of `az communication user-identity`, and its
+//! help.
 
 use std::path::PathBuf;
 

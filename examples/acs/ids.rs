@@ -8,7 +8,8 @@ use acs_identity::CommunicationUserIdentifier;
 #[derive(Debug, Default)]
 pub(crate) struct Ids {
     pub(crate) users: Vec<CommunicationUserIdentifier>,
-    /// The number of the line, and what is wrong with it. The line itself is not repeated: who knows what file it is.
+    /// The number of the line, and what is wrong with it. The line itself is not repeated: who
+    /// knows what file it is.
     pub(crate) malformed: Vec<(usize, String)>,
 }
 
@@ -34,8 +35,9 @@ pub(crate) fn parse(file: &[u8]) -> Result<Ids, &'static str> {
     Ok(ids)
 }
 
-/// Stricter than the library, which leaves unknown forms to the service. The service would not know the id, and a file of
-/// something else (a table, JSON) would look like one whose users are all gone.
+/// Stricter than the library, which leaves unknown forms to the service. The service would not know
+/// the id, and a file of something else (a table, JSON) would look like one whose users are all
+/// gone.
 fn parse_line(line: &str) -> Result<CommunicationUserIdentifier, String> {
     let user: CommunicationUserIdentifier =
         line.parse().map_err(|error: acs_identity::Error| error.to_string())?;

@@ -1,7 +1,9 @@
-//! `acs`: users and access tokens of Azure Communication Services from a shell, from cron and from CI.
+//! `acs`: users and access tokens of Azure Communication Services from a shell, from cron and from
+//! CI.
 //!
-//! The words are those of `az communication user-identity`; `acs --help` tells the rest. Data goes to stdout, everything else to
-//! stderr, and the exit code says what kind of failure it was. In a checkout: `cargo run --example acs -- --help`.
+//! The words are those of `az communication user-identity`; `acs --help` tells the rest. Data goes
+//! to stdout, everything else to stderr, and the exit code says what kind of failure it was. In a
+//! checkout: `cargo run --example acs -- --help`.
 
 use std::io;
 use std::process::ExitCode;

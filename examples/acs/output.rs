@@ -26,8 +26,9 @@ impl Record {
         Self { fields, created: None }
     }
 
-    /// `user_id`, as az has it in `token issue`. What az prints for `user create` is how its SDK keeps an identifier
-    /// (`kind`, `properties`, `rawId`), with the id in it twice: one name for one thing wins here.
+    /// `user_id`, as az has it in `token issue`. What az prints for `user create` is how its SDK
+    /// keeps an identifier (`kind`, `properties`, `rawId`), with the id in it twice: one name for
+    /// one thing wins here.
     pub(crate) fn of_new_user(user: &CommunicationUserIdentifier) -> Self {
         Self::new(vec![("user_id", user.to_string())]).creating(user)
     }

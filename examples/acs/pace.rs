@@ -3,12 +3,15 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// The service counts in 30 seconds; the one on top is for requests that take longer to arrive than others.
+/// The service counts in 30 seconds; the one on top is for requests that take longer to arrive than
+/// others.
 const WINDOW: Duration = Duration::from_secs(31);
 
-/// Lets a number of requests begin at once, and then each one when the one that many before it is out of the window.
+/// Lets a number of requests begin at once, and then each one when the one that many before it is
+/// out of the window.
 ///
-/// So there never are more in any window, and a file that fits into one window is done without waiting.
+/// So there never are more in any window, and a file that fits into one window is done without
+/// waiting.
 #[derive(Debug)]
 pub(crate) struct Pace {
     limit: usize,

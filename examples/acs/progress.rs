@@ -41,7 +41,8 @@ impl Progress {
 
     fn draw(&self) {
         if self.shown {
-            // The cursor goes back to the start, so that whatever comes after an interruption is not glued to the bar.
+            // The cursor goes back to the start, so that whatever comes after an interruption is
+            // not glued to the bar.
             output::write_stderr(&format!("\r{}\r", bar(self.done, self.total)));
         }
     }

@@ -36,8 +36,8 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// The command line comes first, then the variables in their order; one that is empty counts as not set, as CI systems leave
-    /// it for a secret that is missing.
+    /// The command line comes first, then the variables in their order; one that is empty counts as
+    /// not set, as CI systems leave it for a secret that is missing.
     pub(crate) fn resolve(
         given: Given,
         variable: impl Fn(&'static str) -> Option<OsString>,

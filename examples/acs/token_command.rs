@@ -15,7 +15,8 @@ use time::format_description::well_known::Rfc3339;
 /// az alone takes ten seconds on a bad day.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
-/// How long a token is taken to live that does not say: the client asks for a new one five minutes before that.
+/// How long a token is taken to live that does not say: the client asks for a new one five minutes
+/// before that.
 const ASSUMED_LIFE: Duration = Duration::from_secs(10 * 60);
 
 /// More than any token has.
@@ -71,7 +72,8 @@ pub(crate) fn parse(output: &str, now: SystemTime) -> Option<(String, SystemTime
     word.then(|| (token.to_owned(), expires_on.unwrap_or(assumed)))
 }
 
-/// Seconds since 1970, or RFC 3339. az's `expiresOn` is local time of an unnamed zone: that says nothing.
+/// Seconds since 1970, or RFC 3339. az's `expiresOn` is local time of an unnamed zone: that says
+/// nothing.
 fn instant(value: &Value) -> Option<SystemTime> {
     let text = match value {
         Value::Number(number) => number.to_string(),

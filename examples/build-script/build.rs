@@ -5,13 +5,16 @@
 //! | `COMMUNICATION_SERVICES_CONNECTION_STRING` | the resource; without it there is no token, a warning says so, and the program builds all the same |
 //! | `ACS_USER_ID` | the user to issue the token for; without it a new user is created for every new token, and stays until somebody deletes it |
 //!
-//! **A token lives for 24 hours at most, and whoever has the binary has the token.** That is right for a demonstration or a device under test,
-//! never for a program that is given away: let such a program fetch its tokens from a server of yours.
+//! **A token lives for 24 hours at most, and whoever has the binary has the token.** That is right
+//! for a demonstration or a device under test, never for a program that is given away: let such a
+//! program fetch its tokens from a server of yours.
 //!
-//! Nothing secret goes through cargo: not `cargo::rustc-env`, which `cargo build -vv` prints, and not `cargo::rerun-if-env-changed`, which
-//! writes the variable's value, access key and all, to a file under `target/.../.fingerprint` that everyone may read. So cargo is told to run this script at
-//! every build, and the script itself sees whether the token is still good: it is kept for half of its life, as long as the settings are the same. The
-//! price is that the package is compiled anew each time: keep it small.
+//! Nothing secret goes through cargo: not `cargo::rustc-env`, which `cargo build -vv` prints, and
+//! not `cargo::rerun-if-env-changed`, which writes the variable's value, access key and all, to a
+//! file under `target/.../.fingerprint` that everyone may read. So cargo is told to run this script
+//! at every build, and the script itself sees whether the token is still good: it is kept for half
+//! of its life, as long as the settings are the same. The price is that the package is compiled
+//! anew each time: keep it small.
 
 use std::env;
 use std::error::Error;
@@ -25,8 +28,8 @@ use acs_identity::{CommunicationIdentityClient, ConnectionString, RetryPolicy};
 
 const VARIABLE: &str = "COMMUNICATION_SERVICES_CONNECTION_STRING";
 
-/// A build never hangs on the network: sandboxes without one (docs.rs, Nix) may swallow what is sent. How long the system may take to resolve
-/// a name is outside of it.
+/// A build never hangs on the network: sandboxes without one (docs.rs, Nix) may swallow what is
+/// sent. How long the system may take to resolve a name is outside of it.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Half of the 24 hours that a token lives.
@@ -88,7 +91,8 @@ impl Settings {
         Ok((user.identifier().to_owned(), token.token().to_owned()))
     }
 
-    /// When the token was issued, and a fingerprint of the settings that a key of 64 random bytes cannot be guessed from.
+    /// When the token was issued, and a fingerprint of the settings that a key of 64 random bytes
+    /// cannot be guessed from.
     fn stamp(&self) -> String {
         let mut hasher = DefaultHasher::new();
         (&self.connection_string, &self.user).hash(&mut hasher);

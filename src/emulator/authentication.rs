@@ -1,4 +1,5 @@
-//! Who may call: HMAC-SHA256 signatures and bearer tokens, checked by code that shares nothing with the client's.
+//! Who may call: HMAC-SHA256 signatures and bearer tokens, checked by code that shares nothing with
+//! the client's.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -13,7 +14,8 @@ use super::request::Request;
 use super::string_to_sign::Signed;
 use crate::timestamp;
 
-// Ours: the window of the identity service is not published; Azure App Configuration, which has the same scheme, documents 15 minutes.
+// Ours: the window of the identity service is not published; Azure App Configuration, which has the
+// same scheme, documents 15 minutes.
 const DATE_WINDOW: Duration = Duration::from_secs(15 * 60);
 
 pub(super) const WRONG_CONTENT_HASH: &str =
@@ -96,7 +98,8 @@ pub(super) fn authenticate(
     check_signature(&Signed { request, date, host, content_hash }, signature, key)
 }
 
-/// The name of the date header that was signed, and the signature; or what is wrong, without any part that may be secret.
+/// The name of the date header that was signed, and the signature; or what is wrong, without any
+/// part that may be secret.
 fn parse_authorization(value: &str) -> Result<(&'static str, &str), String> {
     let parameters = value.strip_prefix("HMAC-SHA256 ").ok_or("the scheme is not HMAC-SHA256")?;
     let (headers, signature) = parameters
@@ -195,8 +198,9 @@ fn hmac_sha256(key: &[u8], message: &str) -> [u8; 32] {
         .unwrap_or_default()
 }
 
-// Ours: the service does not state its reasons; only the two messages are known, and all but the content hash get this one.
-// Whether such an answer advertises versions is not known either; here the gateway does not.
+// Ours: the service does not state its reasons; only the two messages are known, and all but the
+// content hash get this one. Whether such an answer advertises versions is not known either; here
+// the gateway does not.
 fn denied(explanation: impl Into<String>) -> Result<(), Denial> {
     Err(Denial { message: DENIED, explanation: explanation.into() })
 }

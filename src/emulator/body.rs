@@ -49,7 +49,8 @@ impl TokenOrder {
             return Err(Problem::validation(message, "ExpiresInMinutes").advertising());
         }
         let minutes = minutes.unwrap_or(*LIFE_MINUTES.end()).unsigned_abs();
-        // Ours: the message and the target; no recording shows a scope that the service does not know.
+        // Ours: the message and the target; no recording shows a scope that the service does not
+        // know.
         let unknown = scopes.iter().flatten().find(|scope| !version.knows_scope(scope));
         if let Some(scope) = unknown {
             let message = format!("Invalid scopes - Scope {scope} is not supported.");

@@ -52,7 +52,8 @@ struct Head {
 enum Failure {
     /// The client left, or the emulator stops.
     Gone(io::Error),
-    /// It is not HTTP as this server takes it: the status, the reason, and what could be read of the request.
+    /// It is not HTTP as this server takes it: the status, the reason, and what could be read of
+    /// the request.
     Refused(u16, &'static str, Option<Box<Request>>),
 }
 
@@ -116,7 +117,8 @@ impl Connection<'_> {
             }
             if let Some(request) = request {
                 let head: Vec<u8> = self.buffer.drain(..used).collect();
-                // The signature covers the target as it was sent, so not as the parser understood it.
+                // The signature covers the target as it was sent, so not as the parser understood
+                // it.
                 let target = head.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
                 let target = String::from_utf8_lossy(target).into_owned();
                 let body = reply.proceed().ok_or_else(malformed)?;
@@ -151,7 +153,8 @@ impl Connection<'_> {
             return Err(Failure::Refused(413, TOO_LARGE, Some(Box::new(request))));
         }
         match head.body {
-            // ureq-proto takes a POST without a length for a chunked one; RFC 9112 says that it has no body.
+            // ureq-proto takes a POST without a length for a chunked one; RFC 9112 says that it has
+            // no body.
             _ if !framed => {}
             RecvRequestResult::ProvideResponse(_) => {}
             RecvRequestResult::RecvBody(reply) => request.body = self.read_body(reply)?,
@@ -209,7 +212,8 @@ impl Connection<'_> {
         Ok(())
     }
 
-    /// Lets time pass, or with `None` waits for ever; ends with an error once the client leaves or the emulator stops.
+    /// Lets time pass, or with `None` waits for ever; ends with an error once the client leaves or
+    /// the emulator stops.
     ///
     /// Reading is the one wait that both of them end, so this reads ahead while it waits.
     fn pause(&mut self, time: Option<Duration>) -> io::Result<()> {
@@ -244,7 +248,8 @@ impl Connection<'_> {
         self.stream.write_all(bytes)
     }
 
-    /// Reads what a refused client still sends: closing at once could destroy the answer on its way.
+    /// Reads what a refused client still sends: closing at once could destroy the answer on its
+    /// way.
     fn linger(&mut self) -> io::Result<()> {
         self.stream.shutdown(Shutdown::Write)?;
         let deadline = Instant::now() + MAX_LINGER;

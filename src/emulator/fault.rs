@@ -8,7 +8,8 @@ use super::request::Operation;
 
 /// Something that goes wrong, for [`Emulator::inject`](super::Emulator::inject).
 ///
-/// A fault applies to the next request, or as [`times`](Self::times), [`every`](Self::every) and [`on`](Self::on) say.
+/// A fault applies to the next request, or as [`times`](Self::times), [`every`](Self::every) and
+/// [`on`](Self::on) say.
 ///
 /// ```
 /// use acs_identity::emulator::{Emulator, Fault, Operation};
@@ -75,7 +76,8 @@ impl Fault {
         Self::new(Effect::Delay(time), true)
     }
 
-    /// Processes the request, sends the answer up to the middle of its body, and closes the connection.
+    /// Processes the request, sends the answer up to the middle of its body, and closes the
+    /// connection.
     ///
     /// An answer without a body breaks off in the middle of its head.
     pub fn truncate_body() -> Self {
@@ -89,7 +91,8 @@ impl Fault {
         Self::new(Effect::Stall, false)
     }
 
-    /// Processes the request, sends the answer up to the middle of its body, and then hangs as [`stall`](Self::stall) does.
+    /// Processes the request, sends the answer up to the middle of its body, and then hangs as
+    /// [`stall`](Self::stall) does.
     pub fn stall_body() -> Self {
         Self::new(Effect::StallBody, true)
     }
@@ -99,10 +102,11 @@ impl Fault {
         Self::new(Effect::Drip(interval), true)
     }
 
-    /// Adds a header to the answer of [`respond`](Self::respond), as it is, unchecked; other faults ignore it.
+    /// Adds a header to the answer of [`respond`](Self::respond), as it is, unchecked; other faults
+    /// ignore it.
     ///
-    /// It replaces the header of that name which the emulator would send. A `Content-Length` or `Transfer-Encoding`
-    /// need not fit the body: the answer may be as broken as the test wants it.
+    /// It replaces the header of that name which the emulator would send. A `Content-Length` or
+    /// `Transfer-Encoding` need not fit the body: the answer may be as broken as the test wants it.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         if let Effect::Respond(prescription) = &mut self.effect {
             prescription.headers.push((name.into(), value.into()));
@@ -132,8 +136,8 @@ impl Fault {
 
     /// Applies to every `n`-th matching request, for ever unless [`times`](Self::times) ends it.
     ///
-    /// A request that one fault strikes is not counted by the faults injected after it, so several of them
-    /// mix: ten faults with `every(100)` strike about every tenth request.
+    /// A request that one fault strikes is not counted by the faults injected after it, so several
+    /// of them mix: ten faults with `every(100)` strike about every tenth request.
     pub fn every(mut self, n: u64) -> Self {
         self.every = Some(n.max(1));
         self

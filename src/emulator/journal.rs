@@ -55,7 +55,8 @@ impl RecordedRequest {
         self
     }
 
-    /// The method, such as `POST`. Where no request could be read this is `GET`, and the target is empty.
+    /// The method, such as `POST`. Where no request could be read this is `GET`, and the target is
+    /// empty.
     #[must_use]
     pub fn method(&self) -> &str {
         &self.method
@@ -91,7 +92,8 @@ impl RecordedRequest {
         &self.body
     }
 
-    /// The status that the emulator answered; `None` if a [`Fault`](super::Fault) left the request without an answer.
+    /// The status that the emulator answered; `None` if a [`Fault`](super::Fault) left the request
+    /// without an answer.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         self.status
@@ -99,8 +101,8 @@ impl RecordedRequest {
 
     /// Why the request was refused, if it was.
     ///
-    /// Where a signature was refused this says which part of it did not match, which the service never does; the
-    /// right signature is not shown.
+    /// Where a signature was refused this says which part of it did not match, which the service
+    /// never does; the right signature is not shown.
     #[must_use]
     pub fn refusal(&self) -> Option<&str> {
         self.refusal.as_deref()

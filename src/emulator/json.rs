@@ -1,4 +1,5 @@
-//! JSON as the service writes it: no spaces, names in a fixed order (`serde_json`'s own map would sort them).
+//! JSON as the service writes it: no spaces, names in a fixed order (`serde_json`'s own map would
+//! sort them).
 
 use serde_json::Value;
 

@@ -1,9 +1,10 @@
 //! A local identity service for tests.
 //!
-//! [`Emulator`] listens on a port of this machine and answers as the identity service of Azure Communication Services
-//! does: the same statuses, bodies, headers and number formats. It checks signatures, content hashes and dates, and when
-//! it refuses one, it says why in [`RecordedRequest::refusal`]. Any client in any language can talk to it; those that are
-//! no part of this program use the example: `cargo run --example emulator`.
+//! [`Emulator`] listens on a port of this machine and answers as the identity service of Azure
+//! Communication Services does: the same statuses, bodies, headers and number formats. It checks
+//! signatures, content hashes and dates, and when it refuses one, it says why in
+//! [`RecordedRequest::refusal`]. Any client in any language can talk to it; those that are no part
+//! of this program use the example: `cargo run --example emulator`.
 //!
 //! ```
 //! use acs_identity::emulator::Emulator;
@@ -21,9 +22,10 @@
 //!
 //! # What differs from the real service
 //!
-//! - Access tokens have the claims of real ones, but are signed with HS256 under the access key of the emulator.
-//! - Where the real answer is not public, the emulator's is a choice. Each is marked in the source by a comment that
-//!   begins with `Ours:`.
+//! - Access tokens have the claims of real ones, but are signed with HS256 under the access key of
+//!   the emulator.
+//! - Where the real answer is not public, the emulator's is a choice. Each is marked in the source
+//!   by a comment that begins with `Ours:`.
 //! - Teams extension and Entra calls are not emulated, nor is the shape of the previews of 2020.
 //! - Everything is kept in memory and ends with the [`Emulator`].
 
@@ -114,7 +116,8 @@ impl Emulator {
         }
     }
 
-    /// The connection string for clients, access key included: `endpoint=http://127.0.0.1:PORT/;accesskey=BASE64`.
+    /// The connection string for clients, access key included:
+    /// `endpoint=http://127.0.0.1:PORT/;accesskey=BASE64`.
     #[must_use]
     pub fn connection_string(&self) -> String {
         format!("endpoint={}/;accesskey={}", self.endpoint(), self.access_key())
@@ -137,7 +140,8 @@ impl Emulator {
         lock(&self.server.shared.faults).push(fault);
     }
 
-    /// The requests that arrived, oldest first, of which the last 10,000 are kept (fewer if their bodies pass 64 MiB).
+    /// The requests that arrived, oldest first, of which the last 10,000 are kept (fewer if their
+    /// bodies pass 64 MiB).
     ///
     /// A request is here before its client sees the answer.
     #[must_use]
@@ -157,21 +161,24 @@ impl Emulator {
         lock(&self.server.shared.service).users()
     }
 
-    /// Whether a token was issued here, has not expired, was not revoked, and its user still exists.
+    /// Whether a token was issued here, has not expired, was not revoked, and its user still
+    /// exists.
     #[must_use]
     pub fn is_token_valid(&self, token: &str) -> bool {
         let now = self.server.shared.clock.now();
         lock(&self.server.shared.service).is_token_valid(token, now)
     }
 
-    /// Makes the Teams exchange accept this Entra token for one hour, for this application and user (both GUIDs).
+    /// Makes the Teams exchange accept this Entra token for one hour, for this application and user
+    /// (both GUIDs).
     pub fn accept_teams_token(
         &self,
         token: impl Into<String>,
         app_id: impl Into<String>,
         user_object_id: impl Into<String>,
     ) {
-        // Ours: the real answer ends with the Entra token. What a test registers need not be one, so there is nothing to read.
+        // Ours: the real answer ends with the Entra token. What a test registers need not be one,
+        // so there is nothing to read.
         let now = self.server.shared.clock.now();
         let expires_on = now.checked_add(ENTRA_TOKEN_LIFE).unwrap_or(now);
         let (app_id, object_id) = (app_id.into(), user_object_id.into());
@@ -189,7 +196,8 @@ impl Emulator {
         self.server.shared.clock.advance(by);
     }
 
-    /// How many connections are open. A client that has just closed one may still be counted for a moment.
+    /// How many connections are open. A client that has just closed one may still be counted for a
+    /// moment.
     #[must_use]
     pub fn open_connections(&self) -> usize {
         self.server.shared.open_connections()
@@ -223,8 +231,8 @@ impl EmulatorBuilder {
         self
     }
 
-    /// Answers 429 beyond the published limits of the service: 1000 creates, creates with a token, or issues, and 500
-    /// deletes, revokes, or Teams exchanges in 30 seconds. Off by default.
+    /// Answers 429 beyond the published limits of the service: 1000 creates, creates with a token,
+    /// or issues, and 500 deletes, revokes, or Teams exchanges in 30 seconds. Off by default.
     pub fn throttling(mut self, throttling: bool) -> Self {
         self.throttling = throttling;
         self
@@ -245,8 +253,8 @@ impl EmulatorBuilder {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidInput`] for an access key that is empty or not base64; otherwise those of the operating
-    /// system, such as [`io::ErrorKind::AddrInUse`].
+    /// [`io::ErrorKind::InvalidInput`] for an access key that is empty or not base64; otherwise
+    /// those of the operating system, such as [`io::ErrorKind::AddrInUse`].
     pub fn start(self) -> io::Result<Emulator> {
         let mut random = Random::from_system();
         let key = match self.access_key {

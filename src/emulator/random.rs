@@ -6,7 +6,8 @@ use std::hash::{BuildHasher, Hasher};
 
 use sha2::{Digest, Sha256};
 
-/// A stream of bytes. The same seed gives the same stream, so the service stays a pure function of its state.
+/// A stream of bytes. The same seed gives the same stream, so the service stays a pure function of
+/// its state.
 pub(super) struct Random {
     seed: [u8; 32],
     counter: u64,

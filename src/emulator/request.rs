@@ -52,7 +52,8 @@ impl Request {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Path and query as they are signed: the raw target, without scheme and host in the form that proxies are sent.
+    /// Path and query as they are signed: the raw target, without scheme and host in the form that
+    /// proxies are sent.
     pub(super) fn path_and_query(&self) -> &str {
         if self.target.starts_with('/') {
             return &self.target;
@@ -82,7 +83,8 @@ impl Request {
         let Some(segments) = segments else { return Route::Unknown };
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
 
-        // Ours: the case of the path matters, and so does a slash at its end; nothing public shows either.
+        // Ours: the case of the path matters, and so does a slash at its end; nothing public shows
+        // either.
         match segments.as_slice() {
             ["identities"] => self.only(&Method::POST, "POST", Operation::Create, ""),
             ["identities", id] if !id.is_empty() => match self.method {

@@ -196,7 +196,8 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
-        // Only a connection ends the wait for one. Where none can be made, the thread is left to itself.
+        // Only a connection ends the wait for one. Where none can be made, the thread is left to
+        // itself.
         let woken = TcpStream::connect_timeout(&self.reachable_address(), Duration::from_secs(1));
         if let (Ok(_), Some(thread)) = (woken, self.thread.take()) {
             // A panic of an observer has been reported on its own thread.

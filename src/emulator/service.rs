@@ -108,7 +108,8 @@ impl Service {
         route: &Route,
         now: SystemTime,
     ) -> Result<Response, Problem> {
-        // Ours: the signature is checked before anything else, as the gateway stands before the service.
+        // Ours: the signature is checked before anything else, as the gateway stands before the
+        // service.
         authenticate(request, now, &self.key, &self.bearer_tokens).map_err(|denial| {
             Problem::new(401, "Denied", denial.message, None).explained(denial.explanation)
         })?;
@@ -250,7 +251,8 @@ impl Service {
         if self.throttle.as_mut().is_none_or(|throttle| throttle.admit(limit, now)) {
             return Ok(());
         }
-        // Ours: code and message; the status is documented, the body is not, and there is no Retry-After.
+        // Ours: code and message; the status is documented, the body is not, and there is no
+        // Retry-After.
         Err(Problem::new(429, "TooManyRequests", "Too many requests.", None).advertising())
     }
 }

@@ -1,7 +1,7 @@
 //! The text of an access token.
 //!
-//! The real service signs with RS256 and a key of its own. The emulator signs with HS256 under its access key: the shape
-//! and the claims are those of a real token, the signature is not.
+//! The real service signs with RS256 and a key of its own. The emulator signs with HS256 under its
+//! access key: the shape and the claims are those of a real token, the signature is not.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -47,8 +47,8 @@ impl Claims<'_> {
             ("acsScope", json::text(&self.scopes.join(","))),
             ("resourceId", json::text(self.resource)),
             ("resourceLocation", json::text("unitedstates")),
-            // Ours: real tokens have no such claim. Without it two tokens of one second would be one text,
-            // and revoking the first would not show.
+            // Ours: real tokens have no such claim. Without it two tokens of one second would be
+            // one text, and revoking the first would not show.
             ("jti", json::text(&self.unique)),
             ("iat", issued_at.to_string()),
         ]);

@@ -7,14 +7,16 @@ use super::response::Problem;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ApiVersion(&'static str);
 
-/// The newest that was recorded of the real service, April 2025. It serves more than it advertises, and so does the emulator.
+/// The newest that was recorded of the real service, April 2025. It serves more than it advertises,
+/// and so does the emulator.
 const ADVERTISED: &str = "2020-07-20-preview2, 2021-03-07, 2021-10-31-preview, 2021-11-01, 2022-06-01, 2022-10-01, 2023-10-01, 2025-03-02-preview";
 /// The same recordings, where a token is issued.
 const ADVERTISED_BY_ISSUE: &str = "2020-07-20-preview2, 2021-03-07, 2021-10-31-preview, 2021-11-01, 2022-06-01, 2022-10-01, 2023-10-01, 2025-03-02-preview, 2025-03-31-preview";
 /// The Teams exchange has a list of its own, last recorded in June 2023.
 const ADVERTISED_BY_EXCHANGE: &str = "2021-10-31-preview, 2022-06-01, 2022-10-01, 2023-08-01";
 
-// Ours: 2020-07-20-preview2 is advertised but not spoken, its requests and answers have another shape.
+// Ours: 2020-07-20-preview2 is advertised but not spoken, its requests and answers have another
+// shape.
 const SUPPORTED: [&str; 11] = [
     "2021-03-07",
     "2021-10-31-preview",
@@ -40,7 +42,8 @@ impl ApiVersion {
         };
         let version = Self::parse(&text).filter(|version| match operation {
             Operation::Exchange => version.has_teams_exchange(),
-            // Ours: the path exists in every version, but nothing public shows a GET of an older one.
+            // Ours: the path exists in every version, but nothing public shows a GET of an older
+            // one.
             Operation::Get => version.has_custom_ids(),
             Operation::Create | Operation::Delete | Operation::Issue | Operation::Revoke => true,
         });

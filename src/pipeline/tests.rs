@@ -82,7 +82,8 @@ fn user() -> CommunicationUserIdentifier {
     "8:acs:resource_user".parse().unwrap()
 }
 
-/// What anybody who has the key would say of a request, by the published recipe and nothing of this crate's.
+/// What anybody who has the key would say of a request, by the published recipe and nothing of this
+/// crate's.
 fn is_signed_right(request: &RecordedRequest, key: &str) -> bool {
     let header = |name| request.header(name).unwrap();
     let hash = BASE64.encode(Sha256::digest(request.body()));

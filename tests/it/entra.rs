@@ -21,7 +21,8 @@ fn in_seconds(seconds: u64) -> SystemTime {
     SystemTime::now() + Duration::from_secs(seconds)
 }
 
-/// A source that gives out these texts in turn, the last one for ever, each good for an hour; and how often it was asked.
+/// A source that gives out these texts in turn, the last one for ever, each good for an hour; and
+/// how often it was asked.
 fn source(texts: &'static [&'static str]) -> (Credential, Arc<AtomicU32>) {
     let asked = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&asked);
@@ -183,7 +184,8 @@ fn a_source_that_fails_sends_nothing() {
     assert_eq!(emulator.request_count(), 0);
 }
 
-/// The first attempt may have been processed: the error has to say so, though it is about a later one.
+/// The first attempt may have been processed: the error has to say so, though it is about a later
+/// one.
 #[test]
 fn a_source_that_fails_between_attempts_leaves_the_doubt() {
     let emulator = Emulator::start().unwrap();

@@ -174,7 +174,8 @@ fn a_user_is_stored_and_read_back() {
     assert_eq!(refusal.to_string(), "user id is a phone number: expected 8:acs:<resource>_<user>");
 }
 
-/// Percent-decoding after the letter of RFC 3986, section 2.1; `None` if more was escaped or left than the client promises.
+/// Percent-decoding after the letter of RFC 3986, section 2.1; `None` if more was escaped or left
+/// than the client promises.
 fn decoded(segment: &str) -> Option<String> {
     let (mut bytes, mut rest) = (Vec::new(), segment.bytes());
     while let Some(byte) = rest.next() {
@@ -291,7 +292,8 @@ fn what_is_refused_is_never_sent() {
 fn an_id_that_no_request_can_hold_is_refused() {
     let emulator = Emulator::start().unwrap();
     let client = client(&emulator);
-    // More than the target has room for, than a buffer of the transport, than a URL of the http crate.
+    // More than the target has room for, than a buffer of the transport, than a URL of the http
+    // crate.
     for length in [8_200, 40_000, 70_000] {
         let user: CommunicationUserIdentifier = "x".repeat(length).parse().unwrap();
         let error = client.delete_user(&user).unwrap_err();

@@ -145,7 +145,8 @@ fn bearer_tokens_hide_themselves() {
     clean_debug(&emulator);
 }
 
-/// A source's error is passed on as it is, so it is the source that has to keep quiet; all around it is clean.
+/// A source's error is passed on as it is, so it is the source that has to keep quiet; all around
+/// it is clean.
 #[test]
 fn errors_of_sources_are_shown_once() {
     let server = Server::start(|_| {});

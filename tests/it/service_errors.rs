@@ -154,7 +154,8 @@ fn exchange(client: &CommunicationIdentityClient) -> Result<(), Error> {
     client.exchange_teams_user_token(TEAMS_TOKEN, APP, USER).map(drop)
 }
 
-/// Answers to requests that the client does not send, and wordings of earlier years: the bodies as they were recorded.
+/// Answers to requests that the client does not send, and wordings of earlier years: the bodies as
+/// they were recorded.
 #[test]
 fn recorded_answers_that_the_emulator_does_not_give() {
     let validation = |message, target| (Some("ValidationError"), Some(message), target);

@@ -1,4 +1,5 @@
-//! Vectors made with the official Python SDK's signing code and confirmed with the JavaScript SDK's.
+//! Vectors made with the official Python SDK's signing code and confirmed with the JavaScript
+//! SDK's.
 
 use std::time::{Duration, UNIX_EPOCH};
 

@@ -15,7 +15,8 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use crate::http::{answer, client_builder, read_request};
 
-/// Serves one connection, if the client trusts the certificate: creates the user `8:acs:over_tls`, and deletes any.
+/// Serves one connection, if the client trusts the certificate: creates the user `8:acs:over_tls`,
+/// and deletes any.
 pub struct TlsServer {
     pub port: u16,
     pub pem: String,

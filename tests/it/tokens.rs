@@ -1,4 +1,5 @@
-//! Tokens, and a source of them that many threads share. How it renews them is tested beside it, with a clock of its own.
+//! Tokens, and a source of them that many threads share. How it renews them is tested beside it,
+//! with a clock of its own.
 
 use std::sync::Barrier;
 use std::thread;

@@ -21,7 +21,8 @@ fn two_thousand_with_faults() {
     }
     let ended = delete(&emulator, &ids, &["--rate", "60000"]);
 
-    // One delete in a hundred runs or so meets four faults in a row and is given up: it has to be reported then.
+    // One delete in a hundred runs or so meets four faults in a row and is given up: it has to be
+    // reported then.
     let mut reported = BTreeSet::new();
     for line in ended.stderr.lines().filter(|line| line.starts_with("acs: 8:")) {
         reported.insert(line["acs: ".len()..].split(": ").next().unwrap().to_owned());
@@ -41,7 +42,8 @@ fn two_thousand_with_faults() {
             assert_eq!(ended.code(), Some(1));
         }
     }
-    // Each of the hundred faults was followed by another attempt, but the last one of an id that was given up.
+    // Each of the hundred faults was followed by another attempt, but the last one of an id that
+    // was given up.
     assert_eq!(emulator.request_count() - 2000, (2000 + 100 - reported.len()) as u64);
     assert_eq!(ended.stdout, "");
 

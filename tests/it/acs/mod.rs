@@ -26,7 +26,8 @@ const AZ_VARIABLE: &str = "AZURE_COMMUNICATION_CONNECTION_STRING";
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The tool without any settings. Plain `cargo test` builds examples before it runs tests, beside the directory of the tests.
+/// The tool without any settings. Plain `cargo test` builds examples before it runs tests, beside
+/// the directory of the tests.
 fn tool() -> Command {
     let mut path: PathBuf = std::env::current_exe().unwrap();
     path.pop();

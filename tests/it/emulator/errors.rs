@@ -13,7 +13,8 @@ fn validation(message: &str, target: &str) -> String {
     format!(r#"{{"error":{{"code":"ValidationError","message":"{message}","target":"{target}"}}}}"#)
 }
 
-/// Errors are chunked and name no charset; whether they advertise versions tells which layer answered.
+/// Errors are chunked and name no charset; whether they advertise versions tells which layer
+/// answered.
 fn assert_error(answer: &Answer, status: u16, body: &str, advertises: bool) {
     assert_eq!(answer.body, body);
     assert_eq!(answer.status, status, "{body}");

@@ -280,7 +280,8 @@ fn ctrl_c_ends_it() {
 
     let mut program = Program::start(&[]);
     let id = program.process.0.id();
-    // A shell that runs the tests in the background may have told all its children to ignore Ctrl-C.
+    // A shell that runs the tests in the background may have told all its children to ignore
+    // Ctrl-C.
     let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:\t"));
     if ignored.is_some_and(|mask| u64::from_str_radix(mask, 16).unwrap() & 2 != 0) {

@@ -21,7 +21,8 @@ const SKEWS: [(Skew, i64, &str); 2] = [
     (|| Emulator::builder().clock_behind(TWO_HOURS), -7_200, "ahead of"),
 ];
 
-/// The text of an error up to what differs from run to run, with the difference as it is without delays.
+/// The text of an error up to what differs from run to run, with the difference as it is without
+/// delays.
 fn text(error: &Error) -> String {
     let elapsed = format!("attempts in {:.1} s", error.elapsed().as_secs_f64());
     let text = error.to_string().replace(&elapsed, "attempts in N s");

@@ -1,4 +1,5 @@
-//! Deadlines that hold, over real sockets and in real time, with an agent of the client's own and with a caller's.
+//! Deadlines that hold, over real sockets and in real time, with an agent of the client's own and
+//! with a caller's.
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -109,7 +110,8 @@ impl Listener {
         })
     }
 
-    /// Reads the request, then sends the beginning and then a drop for ever, one every few milliseconds.
+    /// Reads the request, then sends the beginning and then a drop for ever, one every few
+    /// milliseconds.
     fn dripping(beginning: &'static str, drop: &'static str) -> Self {
         Self::start(move |stream, step| {
             if step == 0 {

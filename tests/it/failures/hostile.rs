@@ -221,7 +221,8 @@ fn a_reset_before_the_request_was_read_leaves_a_create_in_doubt() {
     let address = listener.local_addr().unwrap().to_string();
     thread::spawn(move || {
         for stream in listener.incoming() {
-            // One byte is there, so the request is; the rest of it makes the system answer with a reset.
+            // One byte is there, so the request is; the rest of it makes the system answer with a
+            // reset.
             let mut stream = stream.unwrap();
             stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
             let _ = stream.read_exact(&mut [0; 1]);
@@ -235,7 +236,8 @@ fn a_reset_before_the_request_was_read_leaves_a_create_in_doubt() {
     for operation in Operation::ALL {
         let error = operation.run(&client, &user).unwrap_err();
         let create = matches!(operation, Operation::Create | Operation::CreateWithToken);
-        // Where the reset came before the last byte was written, nothing was sent and a create is repeated.
+        // Where the reset came before the last byte was written, nothing was sent and a create is
+        // repeated.
         if create && error.attempts() == 1 {
             assert!(error.is_in_doubt(), "{error}");
             assert_eq!(error.kind(), ErrorKind::Transport, "{error}");

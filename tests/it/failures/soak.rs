@@ -1,4 +1,5 @@
-//! Many calls from many threads while one request in ten goes wrong: none is lost, none is done twice.
+//! Many calls from many threads while one request in ten goes wrong: none is lost, none is done
+//! twice.
 //!
 //! The long form: `cargo test --release --test it soak -- --ignored --nocapture`
 
@@ -91,8 +92,8 @@ impl Ledger {
 
 /// About one request in ten, in ways that take turns.
 fn inject_faults(emulator: &Emulator) {
-    // A create that is dropped before it was processed is in doubt for the client but made no user. It is
-    // left out, so that users and doubts can be counted against each other to the last one.
+    // A create that is dropped before it was processed is in doubt for the client but made no user.
+    // It is left out, so that users and doubts can be counted against each other to the last one.
     for operation in [Operation::Issue, Operation::Revoke, Operation::Delete] {
         emulator.inject(Fault::drop_before_processing().on(operation).every(53));
         emulator.inject(Fault::respond(500).on(operation).every(101));
@@ -105,7 +106,8 @@ fn inject_faults(emulator: &Emulator) {
     ] {
         emulator.inject(fault.every(60));
     }
-    // A delete whose first answer is lost and whose second, "there is nothing", is cut short, ends in doubt: left out as well.
+    // A delete whose first answer is lost and whose second, "there is nothing", is cut short, ends
+    // in doubt: left out as well.
     for operation in [Operation::Create, Operation::Issue, Operation::Revoke] {
         emulator.inject(Fault::truncate_body().on(operation).every(50));
     }
@@ -196,8 +198,8 @@ fn a_short_one() {
 #[test]
 #[ignore = "takes a while: cargo test --release --test it soak -- --ignored --nocapture"]
 fn a_long_one() {
-    // Of many heaps, one for each thread, glibc gives little back: what the emulator's threads leave behind would
-    // look like a leak. It heeds this only from the start of a program.
+    // Of many heaps, one for each thread, glibc gives little back: what the emulator's threads
+    // leave behind would look like a leak. It heeds this only from the start of a program.
     const ONE_HEAP: &str = "MALLOC_ARENA_MAX";
 
     if std::env::var_os(ONE_HEAP).is_none() {

@@ -100,7 +100,8 @@ fn table() -> Vec<Row> {
                 "1 +1 Response in doubt",
                 "4 +0 Response in doubt",
                 "4 +0 Transport in doubt",
-                // The second answer is a 401 without the code that would say that there is nothing left to delete.
+                // The second answer is a 401 without the code that would say that there is nothing
+                // left to delete.
                 "2 -1 Service in doubt",
                 "4 +1 Response in doubt",
             ],
@@ -183,7 +184,8 @@ fn stalled() {
     });
 }
 
-/// A create that was processed and never answered: nothing may be sent again, and the caller has to know.
+/// A create that was processed and never answered: nothing may be sent again, and the caller has to
+/// know.
 #[test]
 fn a_create_whose_answer_is_lost_is_sent_once() {
     let (emulator, _) = emulator(Emulator::builder());

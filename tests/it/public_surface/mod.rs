@@ -71,7 +71,8 @@ fn with_owners(text: &str) -> Vec<(&str, &str)> {
     lines
 }
 
-/// Users meet the versions of these crates in their own manifests: a type of any other would tie them to ours.
+/// Users meet the versions of these crates in their own manifests: a type of any other would tie
+/// them to ours.
 #[test]
 fn names_only_std_this_crate_http_and_the_agent() {
     let foreign: Vec<String> = surface()

@@ -228,7 +228,10 @@ fn modules(directory: &Path, parent: &str) -> BTreeMap<String, Module> {
         modules.insert(parent.to_owned(), module(&root, parent.to_owned()));
     }
     let paths = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    let is_source = |path: &PathBuf| path.is_dir() || path.extension().is_some_and(|it| it == "rs");
+    let is_source = |path: &PathBuf| {
+        let is_rust = path.extension().is_some_and(|it| it == "rs");
+        path.is_dir() || is_rust && !path.ends_with("tests.rs")
+    };
     for path in paths.filter(|path| *path != root && is_source(path)) {
         let name = path.file_stem().unwrap().to_str().unwrap();
         let name = if parent.is_empty() { name.to_owned() } else { format!("{parent}::{name}") };
