@@ -94,6 +94,19 @@ impl CommunicationIdentityClientBuilder {
     ///
     /// What this client depends on is set on every request anew: timeouts, statuses as answers, no
     /// redirects.
+    ///
+    /// ```
+    /// use acs_identity::{CommunicationIdentityClient, ConnectionString};
+    ///
+    /// # let settings: ConnectionString =
+    /// #     "endpoint=https://contoso.communication.azure.com/;accesskey=c2VjcmV0".parse()?;
+    /// let proxy = ureq::Proxy::new("http://proxy.example.com:3128").unwrap();
+    /// let agent = ureq::Agent::config_builder().proxy(Some(proxy)).build().new_agent();
+    /// let (endpoint, access_key) = settings.into_parts();
+    /// let client =
+    ///     CommunicationIdentityClient::builder(endpoint, access_key).agent(agent).build()?;
+    /// # Ok::<(), acs_identity::Error>(())
+    /// ```
     #[doc(alias = "transport")]
     #[doc(alias = "http_client")]
     pub fn agent(mut self, agent: ureq::Agent) -> Self {

@@ -142,6 +142,20 @@ impl CommunicationIdentityClient {
     ///
     /// Tokens issued earlier stay valid.
     ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use acs_identity::{CommunicationIdentityClient, TokenRequest, emulator::Emulator};
+    /// # let emulator = Emulator::start()?;
+    /// # let client = CommunicationIdentityClient::from_connection_string(&emulator.connection_string())?;
+    /// let user = client.create_user()?;
+    /// let token = client.issue_token(&user, ["chat", "voip"])?;
+    ///
+    /// let ninety_minutes = TokenRequest::new(["chat"]).expires_in(Duration::from_secs(90 * 60));
+    /// let shorter = client.issue_token(&user, ninety_minutes)?;
+    /// assert!(shorter.expires_on() < token.expires_on());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// `InvalidInput`, and nothing is sent, if the scopes are empty or the lifetime is not whole

@@ -154,7 +154,15 @@ impl Pipeline {
         read: impl Fn(&Reader, Reply) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let request = self.request(call)?;
-        let limits = Limits::new(self.connect_timeout, self.timeout.min(self.time_left(call)));
+        let time_left = self.time_left(call);
+        if time_left.is_zero() {
+            // A source of bearer tokens takes the time that it takes.
+            return Err(Error::new(
+                ErrorKind::Connection,
+                "the call's deadline passed before the request could be sent",
+            ));
+        }
+        let limits = Limits::new(self.connect_timeout, self.timeout.min(time_left));
         call.attempts += 1;
         let sent = self.clock.now();
         let reply = self

@@ -12,8 +12,8 @@ use sha2::{Digest as _, Sha256};
 use crate::clock::Clock;
 use crate::emulator::{Emulator, Fault, RecordedRequest};
 use crate::{
-    AccessKey, CommunicationIdentityClient, CommunicationIdentityClientBuilder,
-    CommunicationUserIdentifier, ErrorKind, RetryPolicy,
+    AccessKey, BearerToken, CommunicationIdentityClient, CommunicationIdentityClientBuilder,
+    CommunicationUserIdentifier, Credential, ErrorKind, RetryPolicy,
 };
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -345,4 +345,30 @@ fn a_corrected_request_is_signed_right_and_keeps_its_retries() {
     client.create_user().unwrap();
     assert_eq!(clock.slept().len(), 5);
     assert_eq!(emulator.request_count(), 4 + 5);
+}
+
+#[test]
+fn a_source_of_bearer_tokens_that_outlasts_the_deadline_ends_the_call() {
+    let emulator = Emulator::start().unwrap();
+    let clock = TestClock::at(SystemTime::now());
+    let slow = clock.clone();
+    let credential = Credential::bearer(move |_: &str| {
+        slow.sleep(Duration::from_secs(101));
+        Ok(BearerToken::new("token", slow.now() + HOUR))
+    });
+    let client =
+        CommunicationIdentityClient::builder(emulator.endpoint().parse().unwrap(), credential)
+            .clock(clock)
+            .build()
+            .unwrap();
+    let error = client.create_user().unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Connection, 0));
+    assert!(
+        error.to_string().starts_with(
+            "create_user: the call's deadline passed before the request could be sent ["
+        ),
+        "{error}"
+    );
+    assert!(!error.is_in_doubt());
+    assert_eq!(emulator.request_count(), 0);
 }
