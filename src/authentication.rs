@@ -54,6 +54,7 @@ impl Authentication {
         mut builder: Builder,
         request: &RequestToSign<'_>,
         now: impl Fn() -> SystemTime,
+        patience: Duration,
     ) -> Result<Builder, Error> {
         match self.credential.kind() {
             Kind::Key(key) => {
@@ -63,7 +64,7 @@ impl Authentication {
                 Ok(builder)
             }
             Kind::Bearer(bearer) => {
-                let header = bearer.header(now)?;
+                let header = bearer.header(now, patience)?;
                 self.bearer = Some(header.clone());
                 Ok(builder.header("authorization", header))
             }

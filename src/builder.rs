@@ -93,7 +93,7 @@ impl CommunicationIdentityClientBuilder {
     /// Uses an agent of yours, with its TLS roots, proxy and connection pool.
     ///
     /// What this client depends on is set on every request anew: timeouts, statuses as answers, no
-    /// redirects.
+    /// redirects. Middleware must leave the request as it is: its bytes are signed.
     ///
     /// ```
     /// use acs_identity::{CommunicationIdentityClient, ConnectionString};

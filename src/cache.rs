@@ -1,94 +1,150 @@
 //! One value that expires, renewed by whoever asks first when it is about to.
 
-use std::sync::{Mutex, PoisonError, TryLockError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
+
+use crate::error::{Error, ErrorKind};
 
 pub(crate) trait Expires: Clone {
     fn expires_on(&self) -> SystemTime;
 }
 
 /// Holds a value until shortly before it expires. No thread of its own, and no lock held while a
-/// new one is fetched but the one that keeps others from fetching too.
+/// new one is fetched: one caller fetches, and the others use the old value or wait for the new.
 pub(crate) struct Cache<T> {
     /// How long before its end a value is renewed.
     margin: Duration,
     state: Mutex<State<T>>,
-    fetching: Mutex<()>,
+    fetched: Condvar,
 }
 
 struct State<T> {
     value: Option<T>,
     /// When to try to renew it, though it is valid.
     renew_from: SystemTime,
+    is_fetching: bool,
+    /// How many fetches have ended, and how the last one failed if it did.
+    fetches: u64,
+    failure: Option<Error>,
 }
 
 impl<T: Expires> Cache<T> {
     pub(crate) fn new(margin: Duration) -> Self {
-        Self {
-            margin,
-            state: Mutex::new(State { value: None, renew_from: SystemTime::UNIX_EPOCH }),
-            fetching: Mutex::new(()),
-        }
+        let state = State {
+            value: None,
+            renew_from: SystemTime::UNIX_EPOCH,
+            is_fetching: false,
+            fetches: 0,
+            failure: None,
+        };
+        Self { margin, state: Mutex::new(state), fetched: Condvar::new() }
     }
 
-    /// The value held, or else a new one. While one caller fetches, those who can still use the old
-    /// value do, and the others wait.
-    pub(crate) fn get<E>(
+    /// The value held, or else a new one. Those who wait for another caller's fetch share its
+    /// outcome, and wait no longer than their patience.
+    pub(crate) fn get(
         &self,
         now: impl Fn() -> SystemTime,
-        fetch: impl FnOnce() -> Result<T, E>,
-    ) -> Result<T, E> {
-        let _fetching = match self.held(now()) {
+        patience: Duration,
+        fetch: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut state = self.lock();
+        match state.held(now()) {
             Held::Fresh(value) => return Ok(value),
-            Held::Aging(value) => match self.fetching.try_lock() {
-                Ok(guard) => guard,
-                Err(TryLockError::Poisoned(guard)) => guard.into_inner(),
-                Err(TryLockError::WouldBlock) => return Ok(value),
-            },
-            Held::Nothing => self.fetching.lock().unwrap_or_else(PoisonError::into_inner),
-        };
-        // Somebody else may have fetched it while this caller waited.
-        if let Held::Fresh(value) = self.held(now()) {
-            return Ok(value);
+            Held::Aging(value) if state.is_fetching => return Ok(value),
+            Held::Nothing if state.is_fetching => return self.wait(state, patience),
+            Held::Aging(_) | Held::Nothing => {}
         }
+        state.is_fetching = true;
+        state.failure = None;
+        drop(state);
+        // Says that it is over even if the fetch panics.
+        let fetching = Fetching(self);
         let fetched = fetch();
-        let now = now();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = |value: &T| value.expires_on().duration_since(now).unwrap_or_default();
-        match (fetched, &state.value) {
-            (Ok(value), _) => {
-                // One that does not live much longer than the margin is not renewed at every call.
-                let age = left(&value).saturating_sub(self.margin).max(left(&value) / 2);
-                *state = State { value: Some(value.clone()), renew_from: later(now, age) };
-                Ok(value)
-            }
-            (Err(_), Some(value)) if value.expires_on() > now => {
-                let value = value.clone();
-                state.renew_from = later(now, left(&value) / 2);
-                Ok(value)
-            }
-            (Err(error), _) => Err(error),
-        }
+        let outcome = self.lock().settle(fetched, now(), self.margin);
+        drop(fetching);
+        outcome
     }
 
     /// Drops the value if it is this one, so that the next caller fetches anew.
     pub(crate) fn forget(&self, is_it: impl FnOnce(&T) -> bool) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         if state.value.as_ref().is_some_and(is_it) {
-            *state = State { value: None, renew_from: SystemTime::UNIX_EPOCH };
+            state.value = None;
         }
     }
 
-    fn held(&self, now: SystemTime) -> Held<T> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(value) = &state.value else { return Held::Nothing };
-        if value.expires_on() <= now {
-            Held::Nothing
-        } else if state.renew_from <= now {
-            Held::Aging(value.clone())
-        } else {
-            Held::Fresh(value.clone())
+    fn wait(&self, state: MutexGuard<'_, State<T>>, patience: Duration) -> Result<T, Error> {
+        let before = state.fetches;
+        let (state, waited) = self
+            .fetched
+            .wait_timeout_while(state, patience, |state| state.fetches == before)
+            .unwrap_or_else(PoisonError::into_inner);
+        match (&state.value, &state.failure) {
+            _ if waited.timed_out() => Err(Error::new(
+                ErrorKind::Timeout,
+                "another thread is fetching the token and took too long",
+            )),
+            (_, Some(failure)) => Err(failure.clone()),
+            (Some(value), None) => Ok(value.clone()),
+            (None, None) => Err(Error::new(
+                ErrorKind::Credential,
+                "another thread was fetching the token and panicked, or the token was given up at once",
+            )),
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Expires> State<T> {
+    fn held(&self, now: SystemTime) -> Held<T> {
+        match &self.value {
+            Some(value) if value.expires_on() <= now => Held::Nothing,
+            Some(value) if self.renew_from <= now => Held::Aging(value.clone()),
+            Some(value) => Held::Fresh(value.clone()),
+            None => Held::Nothing,
+        }
+    }
+
+    /// Takes in what was fetched; a failure counts only if there is no valid value to go on with.
+    fn settle(
+        &mut self,
+        fetched: Result<T, Error>,
+        now: SystemTime,
+        margin: Duration,
+    ) -> Result<T, Error> {
+        let left = |value: &T| value.expires_on().duration_since(now).unwrap_or_default();
+        let outcome = match (fetched, &self.value) {
+            (Ok(value), _) => {
+                // One that does not live much longer than the margin is not renewed at every call.
+                let age = left(&value).saturating_sub(margin).max(left(&value) / 2);
+                self.renew_from = later(now, age);
+                Ok(value)
+            }
+            (Err(_), Some(value)) if value.expires_on() > now => {
+                self.renew_from = later(now, left(value) / 2);
+                Ok(value.clone())
+            }
+            (Err(error), _) => Err(error),
+        };
+        self.value = outcome.as_ref().ok().cloned();
+        self.failure = outcome.as_ref().err().cloned();
+        outcome
+    }
+}
+
+/// A fetch under way.
+struct Fetching<'a, T: Expires>(&'a Cache<T>);
+
+impl<T: Expires> Drop for Fetching<'_, T> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.is_fetching = false;
+        state.fetches += 1;
+        self.0.fetched.notify_all();
     }
 }
 
@@ -105,11 +161,12 @@ enum Held<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Barrier;
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::thread;
 
     use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
 
     #[derive(Clone, Debug, PartialEq)]
     struct Value(&'static str, u64);
@@ -125,7 +182,9 @@ mod tests {
     }
 
     fn get(cache: &Cache<Value>, now: u64, fetched: Result<Value, ()>) -> Result<&'static str, ()> {
-        cache.get(|| at(now), || fetched).map(|value| value.0)
+        let failed = || Error::new(ErrorKind::Credential, "failed");
+        let fetched = cache.get(|| at(now), PATIENCE, || fetched.map_err(|()| failed()));
+        fetched.map(|value| value.0).map_err(|_| ())
     }
 
     #[test]
@@ -162,10 +221,10 @@ mod tests {
     fn only_a_valid_value_is_used_while_another_is_fetched() {
         let cache = Cache::new(Duration::from_secs(10));
         assert_eq!(get(&cache, 0, Ok(Value("first", 100))), Ok("first"));
-        assert!(matches!(cache.held(at(89)), Held::Fresh(_)));
-        assert!(matches!(cache.held(at(90)), Held::Aging(_)));
-        assert!(matches!(cache.held(at(99)), Held::Aging(_)));
-        assert!(matches!(cache.held(at(100)), Held::Nothing));
+        assert!(matches!(cache.lock().held(at(89)), Held::Fresh(_)));
+        assert!(matches!(cache.lock().held(at(90)), Held::Aging(_)));
+        assert!(matches!(cache.lock().held(at(99)), Held::Aging(_)));
+        assert!(matches!(cache.lock().held(at(100)), Held::Nothing));
     }
 
     #[test]
@@ -178,26 +237,67 @@ mod tests {
         assert_eq!(get(&cache, 0, Ok(Value("second", 100))), Ok("second"));
     }
 
-    #[test]
-    fn many_callers_fetch_once() {
+    /// Sixteen callers at once, of whom one fetches when all others wait; the texts they get.
+    fn together(outcome: impl Fn() -> Result<Value, Error> + Sync) -> Vec<String> {
         let cache = Cache::new(Duration::ZERO);
         let fetches = AtomicU32::new(0);
-        let start = Barrier::new(16);
-        thread::scope(|scope| {
-            for _ in 0..16 {
-                scope.spawn(|| {
-                    start.wait();
-                    let value = cache.get(
-                        || at(0),
-                        || {
-                            fetches.fetch_add(1, Ordering::SeqCst);
-                            Ok::<_, ()>(Value("one", 100))
-                        },
-                    );
-                    assert_eq!(value, Ok(Value("one", 100)));
-                });
-            }
+        let waiting = AtomicU32::new(0);
+        let ask = || {
+            waiting.fetch_add(1, Ordering::SeqCst);
+            let value = cache.get(
+                || at(0),
+                PATIENCE,
+                || {
+                    fetches.fetch_add(1, Ordering::SeqCst);
+                    while waiting.load(Ordering::SeqCst) < 16 {
+                        thread::yield_now();
+                    }
+                    // Only those who came before the end share it, so let the last one get there.
+                    thread::yield_now();
+                    outcome()
+                },
+            );
+            value.map_or_else(|error| error.to_string(), |value| value.0.to_owned())
+        };
+        let texts = thread::scope(|scope| {
+            let callers: Vec<_> = (0..16).map(|_| scope.spawn(ask)).collect();
+            callers.into_iter().map(|caller| caller.join().unwrap()).collect()
         });
-        assert_eq!(fetches.into_inner(), 1);
+        assert!(fetches.into_inner() <= 2, "the last caller may have come too late to share");
+        texts
+    }
+
+    #[test]
+    fn many_callers_fetch_once() {
+        assert_eq!(together(|| Ok(Value("one", 100))), ["one"; 16]);
+    }
+
+    #[test]
+    fn a_failure_is_shared_by_those_who_waited() {
+        let failed = || Err(Error::new(ErrorKind::Credential, "no luck"));
+        assert_eq!(together(failed), ["no luck"; 16]);
+    }
+
+    #[test]
+    fn nobody_waits_for_ever() {
+        let cache = Cache::<Value>::new(Duration::ZERO);
+        // A fetch that asks the cache itself waits for its own end.
+        let error = cache
+            .get(
+                || at(0),
+                PATIENCE,
+                || cache.get(|| at(0), Duration::from_millis(10), || Ok(Value("inner", 1))),
+            )
+            .unwrap_err();
+        assert_eq!(error.to_string(), "another thread is fetching the token and took too long");
+    }
+
+    #[test]
+    fn a_fetch_that_panics_does_not_stand_in_the_way() {
+        let cache = Cache::new(Duration::ZERO);
+        let fetch = || cache.get(|| at(0), PATIENCE, || panic!("the source's own"));
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(fetch));
+        assert!(panicked.is_err());
+        assert_eq!(get(&cache, 0, Ok(Value("next", 100))), Ok("next"));
     }
 }

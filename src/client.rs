@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::builder::CommunicationIdentityClientBuilder;
 use crate::connection_string::ConnectionString;
@@ -116,7 +117,7 @@ impl CommunicationIdentityClient {
     ///
     /// # Errors
     ///
-    /// Any [kind](crate::ErrorKind) but `InvalidInput`. After `Timeout`, `Transport` or `Response`
+    /// Any [kind](crate::ErrorKind). After `Timeout`, `Transport` or `Response`
     /// a user may exist whose id nobody knows.
     pub fn create_user(&self) -> Result<CommunicationUserIdentifier, Error> {
         self.call(&Operation::create_user(), Reader::user)
@@ -178,7 +179,7 @@ impl CommunicationIdentityClient {
     /// # Errors
     ///
     /// `Service` with the code `IdentityNotOwned` if the user is another resource's or was deleted.
-    /// Otherwise any [kind](crate::ErrorKind) but `InvalidInput`.
+    /// Otherwise any [kind](crate::ErrorKind).
     #[doc(alias = "revoke_access_tokens")]
     pub fn revoke_tokens(&self, user: &CommunicationUserIdentifier) -> Result<(), Error> {
         self.call(&Operation::revoke_tokens(user), Reader::nothing)
@@ -189,12 +190,9 @@ impl CommunicationIdentityClient {
     /// # Errors
     ///
     /// `Service` with the code `IdentityNotOwned` if the user is another resource's or was deleted.
-    /// Otherwise any [kind](crate::ErrorKind) but `InvalidInput`.
+    /// Otherwise any [kind](crate::ErrorKind).
     pub fn delete_user(&self, user: &CommunicationUserIdentifier) -> Result<(), Error> {
-        match self.call(&Operation::delete_user(user), Reader::nothing) {
-            Err(error) if was_gone_already(&error) => Ok(()),
-            result => result,
-        }
+        self.call(&Operation::delete_user(user), Reader::nothing)
     }
 
     /// Exchanges a Teams user's Entra token (`POST /teamsUser/:exchangeAccessToken`).
@@ -258,8 +256,8 @@ impl CommunicationIdentityClient {
     ///
     /// # Errors
     ///
-    /// `InvalidInput`, and nothing is sent, if the id is empty or the client's api-version is known
-    /// not to have custom ids. Otherwise any [kind](crate::ErrorKind).
+    /// `InvalidInput`, and nothing is sent, if the id is empty or the client's api-version is another
+    /// one. Otherwise any [kind](crate::ErrorKind).
     pub fn create_user_with_custom_id(
         &self,
         custom_id: &str,
@@ -275,7 +273,7 @@ impl CommunicationIdentityClient {
     ///
     /// # Errors
     ///
-    /// `InvalidInput`, and nothing is sent, if the client's api-version is known not to have it.
+    /// `InvalidInput`, and nothing is sent, if the client's api-version is another one.
     /// `Service` with the code `IdentityNotOwned` if the user is another resource's or was deleted.
     /// Otherwise any [kind](crate::ErrorKind).
     #[doc(alias = "get_user_detail")]
@@ -303,6 +301,7 @@ impl CommunicationIdentityClient {
         Ok(TokenSource::new(
             move || client.call(&operation, Reader::token),
             move || pipeline.service_time(),
+            self.pipeline.retry_policy.remaining(Duration::ZERO),
         ))
     }
 
@@ -334,8 +333,9 @@ impl CommunicationIdentityClient {
     /// A client that shares everything with this one and tells a function how each of its calls
     /// went.
     ///
-    /// The function is called on the caller's thread after every call that got as far as a request,
-    /// failed ones included.
+    /// The function is called on the caller's thread after every call, failed ones included, but
+    /// for those whose arguments were refused. It must not panic, which would lose the result, nor
+    /// ask a [`TokenSource`] of this client for a token.
     ///
     /// ```
     /// # use acs_identity::{CommunicationIdentityClient, emulator::Emulator};
@@ -384,12 +384,4 @@ impl CommunicationIdentityClientBuilder {
         let pipeline = Arc::new(self.pipeline()?);
         Ok(CommunicationIdentityClient { pipeline, observer: None })
     }
-}
-
-/// Whether an earlier attempt of a delete did it, so that the last one found nothing to delete.
-fn was_gone_already(error: &Error) -> bool {
-    // An unknown id is answered as one of another resource: believed only if an earlier attempt may
-    // have deleted it.
-    error.is_repeated() && error.status() == Some(404)
-        || error.is_in_doubt() && error.code() == Some("IdentityNotOwned")
 }

@@ -139,9 +139,13 @@ impl Credential {
 }
 
 impl Bearer {
-    /// The `authorization` header.
-    pub(crate) fn header(&self, now: impl Fn() -> SystemTime) -> Result<HeaderValue, Error> {
-        let token = self.cache.get(&now, || self.fetch(&now))?;
+    /// The `authorization` header; waits no longer for another call that fetches a token.
+    pub(crate) fn header(
+        &self,
+        now: impl Fn() -> SystemTime,
+        patience: Duration,
+    ) -> Result<HeaderValue, Error> {
+        let token = self.cache.get(&now, patience, || self.fetch(&now))?;
         let mut header =
             HeaderValue::try_from(header_text(&token)).map_err(|_| credential_error(MALFORMED))?;
         header.set_sensitive(true);
@@ -202,7 +206,8 @@ impl fmt::Debug for Credential {
 pub trait TokenCredential: Send + Sync + 'static {
     /// Fetches a token for a scope, which is `https://communication.azure.com//.default`.
     ///
-    /// It is called without any limit on its time: limit it yourself.
+    /// It is called without any limit on its time: limit it yourself. It must not use a client that
+    /// has this very credential, which would wait for it.
     ///
     /// # Errors
     ///
@@ -287,7 +292,7 @@ mod tests {
         let Kind::Bearer(bearer) = credential.kind() else { panic!("it is a bearer") };
         let header = |seconds: &u64| {
             now.store(*seconds, Ordering::SeqCst);
-            let header = bearer.header(|| at(*seconds)).unwrap();
+            let header = bearer.header(|| at(*seconds), HOUR).unwrap();
             assert!(header.is_sensitive());
             header.to_str().unwrap().to_owned()
         };

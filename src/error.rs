@@ -2,9 +2,10 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-type Source = Box<dyn StdError + Send + Sync>;
+type Source = Arc<dyn StdError + Send + Sync>;
 
 /// What kind of failure an [`Error`] is, and so what to do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,8 +41,10 @@ pub enum ErrorKind {
 /// assert_eq!(error.kind(), ErrorKind::InvalidInput);
 /// assert_eq!(error.to_string(), "accesskey is not valid base64: copy it again from the portal's Keys page");
 /// ```
+#[derive(Clone)]
 pub struct Error(Box<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
     problem: String,
@@ -96,7 +99,7 @@ pub(crate) struct RequestContext {
 }
 
 /// What the service's answer told, already cleaned of line breaks and anything like a secret.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Answer {
     pub(crate) status: Option<u16>,
     pub(crate) code: Option<String>,
@@ -127,7 +130,7 @@ impl Error {
         self.0.answer.code.as_deref()
     }
 
-    /// The service's own message.
+    /// The service's own message, shortened to 200 characters and without anything as long as a key.
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         self.0.answer.message.as_deref()
@@ -220,8 +223,11 @@ impl Error {
         Self::new(ErrorKind::InvalidInput, problem)
     }
 
-    pub(crate) fn with_source(mut self, source: impl Into<Source>) -> Self {
-        self.0.source = Some(source.into());
+    pub(crate) fn with_source(
+        mut self,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        self.0.source = Some(Arc::from(source.into()));
         self
     }
 

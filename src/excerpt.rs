@@ -7,8 +7,8 @@ const EXCERPT_CHARS: usize = 200;
 /// signature or a token, not too long.
 pub(crate) fn excerpt(text: &str) -> String {
     const LONGEST_HARMLESS_RUN: usize = 39;
-    let is_secret_char =
-        |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '-' | '_' | '.');
+    // With those that escape others in JSON, URLs and HTML.
+    let is_secret_char = |c: char| c.is_ascii_alphanumeric() || "+/=-_.\\%&".contains(c);
     let mut line = String::new();
     for word in text.split_whitespace() {
         if line.chars().count() >= EXCERPT_CHARS {

@@ -227,8 +227,8 @@ impl TryFrom<CommunicationIdentifier> for CommunicationUserIdentifier {
     fn try_from(identifier: CommunicationIdentifier) -> Result<Self, Error> {
         let kind = match identifier {
             CommunicationIdentifier::CommunicationUser(user) => return Ok(user),
-            CommunicationIdentifier::Unknown { raw_id } => match raw_id.trim() {
-                "" => "empty",
+            CommunicationIdentifier::Unknown { raw_id } => match raw_id.as_str() {
+                id if id.trim().is_empty() => "empty",
                 "." | ".." => "a path",
                 _ => return Ok(Self::from_checked(&raw_id)),
             },
@@ -251,6 +251,12 @@ impl FromStr for CommunicationUserIdentifier {
     /// As
     /// [`TryFrom<CommunicationIdentifier>`](#impl-TryFrom<CommunicationIdentifier>-for-CommunicationUserIdentifier).
     fn from_str(id: &str) -> Result<Self, Error> {
+        // A line of a file that was not stripped, most likely.
+        if !id.trim().is_empty() && (id.trim() != id || id.chars().any(char::is_control)) {
+            return Err(Error::invalid_input(
+                "user id has white space around it or control characters in it: expected 8:acs:<resource>_<user>",
+            ));
+        }
         CommunicationIdentifier::from(id).try_into()
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use ureq::http::{HeaderValue, Request};
+use ureq::http::{HeaderValue, Method, Request};
 
 use crate::api_version::ApiVersion;
 use crate::authentication::{Authentication, shifted};
@@ -25,7 +25,12 @@ use crate::transport::{Failure, Limits, Transport};
 /// transport's buffer, and would fail as if the network had.
 const MAX_TARGET_BYTES: usize = 8 * 1024;
 
-const TOO_LONG: &str = "the user id is too long to be sent: expected 8:acs:<resource>_<user>";
+/// Far more than any token needs, and what a socket takes without waiting: sending never stalls.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+
+const ID_TOO_LONG: &str = "the user id is too long to be sent: expected 8:acs:<resource>_<user>";
+const BODY_TOO_LONG: &str =
+    "the request's body is longer than 64 KiB: are the scopes or the token what they should be?";
 
 pub(crate) struct Pipeline {
     pub(crate) endpoint: Endpoint,
@@ -118,7 +123,8 @@ impl Pipeline {
                 }
                 Err(error) => error.with_request(&call.context),
             };
-            if error.status().is_some() && !is_about_the_credential(&error) {
+            // An answer of the service itself: it took the signature.
+            if error.code().is_some() && !is_about_the_credential(&error) {
                 self.keep_offset(call);
             }
             let outcome = Outcome::of(&error);
@@ -142,7 +148,11 @@ impl Pipeline {
             }
             // Sleeping may take longer than was asked for.
             if delay.is_none() || self.time_left(call).is_zero() {
-                return Err(call.failed(error, self.elapsed(call)));
+                let error = call.failed(error, self.elapsed(call));
+                if call.operation.method == Method::DELETE && was_gone_already(&error) {
+                    return read(&self.reader(call), Reply::no_content());
+                }
+                return Err(error);
             }
         }
     }
@@ -174,12 +184,16 @@ impl Pipeline {
         if let Some(report) = &mut call.report {
             report.answered(reply.status, &reply.headers);
         }
-        let reader = Reader {
+        read(&self.reader(call), reply)
+    }
+
+    /// Reads what arrives now.
+    fn reader(&self, call: &Call<'_>) -> Reader {
+        Reader {
             request: call.context.clone(),
-            now: received,
+            now: self.clock.now(),
             authenticated: call.authentication.means(),
-        };
-        read(&reader, reply)
+        }
     }
 
     fn request(&self, call: &mut Call<'_>) -> Result<Request<()>, Error> {
@@ -187,7 +201,10 @@ impl Pipeline {
         let host = self.endpoint.host();
         let target = format!("{path}?api-version={}", self.api_version);
         if target.len() > MAX_TARGET_BYTES {
-            return Err(Error::invalid_input(TOO_LONG));
+            return Err(Error::invalid_input(ID_TOO_LONG));
+        }
+        if body.len() > MAX_BODY_BYTES {
+            return Err(Error::invalid_input(BODY_TOO_LONG));
         }
         let mut request = Request::builder()
             .method(method)
@@ -201,7 +218,12 @@ impl Pipeline {
         }
         let to_sign =
             RequestToSign { method: method.as_str(), host, path_and_query: &target, body };
-        let request = call.authentication.authenticate(request, &to_sign, || self.clock.now())?;
+        let request = call.authentication.authenticate(
+            request,
+            &to_sign,
+            || self.clock.now(),
+            self.time_left(call),
+        )?;
         request.body(()).map_err(|error| {
             Error::invalid_input("the request cannot be written as HTTP").with_source(error)
         })
@@ -258,11 +280,17 @@ fn is_about_the_credential(error: &Error) -> bool {
 
 /// Whether the service may have done its work although the attempt failed.
 fn leaves_doubt(error: &Error, outcome: Outcome) -> bool {
-    match outcome {
-        Outcome::MaybeProcessed | Outcome::Answered(408 | 500 | 502 | 504) => true,
-        // A success that cannot be read did its work; nothing is in doubt if the id is known.
-        _ => error.kind() == ErrorKind::Response && error.created_user_id().is_none(),
-    }
+    // A success that cannot be read did its work; nothing is in doubt if the id is known.
+    outcome.may_have_been_processed()
+        || error.kind() == ErrorKind::Response && error.created_user_id().is_none()
+}
+
+/// Whether an earlier attempt of a delete did it, so that the last one found nothing to delete.
+fn was_gone_already(error: &Error) -> bool {
+    // An unknown id is answered as one of another resource: believed only if an earlier attempt may
+    // have deleted it.
+    error.is_repeated() && error.status() == Some(404)
+        || error.is_in_doubt() && error.code() == Some("IdentityNotOwned")
 }
 
 fn random_u64() -> u64 {

@@ -14,11 +14,22 @@ use crate::timestamp::parse_rfc3339;
 use crate::token::AccessToken;
 use crate::user::{CommunicationUserDetails, CommunicationUserIdentifier};
 
+/// Several times what an id has: 79 bytes.
+const MAX_ID_BYTES: usize = 1024;
+
 /// An answer, as it came.
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Body,
+}
+
+impl Reply {
+    /// The success of a request that had its effect before.
+    pub(crate) fn no_content() -> Self {
+        let body = Body { bytes: Vec::new(), flaw: None };
+        Self { status: StatusCode::NO_CONTENT, headers: HeaderMap::new(), body }
+    }
 }
 
 /// The bytes of an answer, and what kept us from having all of them.
@@ -45,7 +56,14 @@ pub(crate) struct Reader {
 impl Reader {
     /// The success of an operation that has nothing to tell.
     pub(crate) fn nothing(&self, reply: Reply) -> Result<(), Error> {
-        if reply.status.is_success() { Ok(()) } else { Err(self.refusal(reply)) }
+        if !reply.status.is_success() {
+            return Err(self.refusal(reply));
+        }
+        // A page that somebody in between put in its place is no success.
+        if !reply.body.bytes.trim_ascii().is_empty() {
+            return Err(self.unreadable(self.answer(&reply), "its body is not empty"));
+        }
+        Ok(())
     }
 
     pub(crate) fn user(&self, reply: Reply) -> Result<CommunicationUserIdentifier, Error> {
@@ -188,7 +206,11 @@ fn user_in(json: &Value) -> Result<CommunicationUserIdentifier, &'static str> {
 
 fn identifier_in(identity: &Value) -> Result<CommunicationUserIdentifier, &'static str> {
     let id = identity.get("id").and_then(Value::as_str).ok_or("its body has no identity")?;
-    id.parse().map_err(|_| "the identity's id is none of a communication user")
+    // The service's word on what is a user of its own; only what would break lines is refused.
+    if id.trim().is_empty() || id.len() > MAX_ID_BYTES || id.chars().any(char::is_control) {
+        return Err("its identity has no proper id");
+    }
+    Ok(CommunicationUserIdentifier::from_checked(id))
 }
 
 fn details_in(json: &Value) -> Result<CommunicationUserDetails, &'static str> {

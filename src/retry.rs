@@ -20,7 +20,8 @@ use crate::error::{Error, ErrorKind};
 /// multiplied by a random factor from 0.8 to 1.2. If the service asks for a longer wait
 /// (`retry-after-ms`, `x-ms-retry-after-ms`, `Retry-After`), it gets it. A wait that would end
 /// after the call's deadline is not begun: the call ends with the error at hand, whose
-/// [`retry_after`](Error::retry_after) tells the delay.
+/// [`retry_after`](Error::retry_after) tells the delay. A create is not begun again with less than a
+/// quarter of the deadline left.
 ///
 /// ```
 /// use std::time::Duration;
@@ -46,7 +47,9 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// One attempt, no retries. The deadline holds all the same.
+    /// No retries. The deadline holds all the same, and a 401 is still answered once with a
+    /// [corrected clock](crate::CommunicationIdentityClientBuilder::clock_correction) or another
+    /// bearer token.
     #[must_use]
     pub const fn none() -> Self {
         Self::DEFAULT.max_retries(0)
@@ -76,8 +79,9 @@ impl RetryPolicy {
     /// Sets when a call ends for good, counted from its start over all attempts and waits. Defaults
     /// to 100 s.
     ///
-    /// Only what the system's name resolution takes is outside it: that cannot be interrupted. Its
-    /// usual bound is 5 s for each try at each name server, 30 s with common settings
+    /// Three things are outside it: a source of bearer tokens, a proxy that sends its own answer a
+    /// byte at a time, and the system's name resolution, which cannot be interrupted. Its usual
+    /// bound is 5 s for each try at each name server, 30 s with common settings
     /// (`resolv.conf`, `timeout` and `attempts`).
     #[must_use]
     pub const fn deadline(mut self, deadline: Duration) -> Self {
@@ -124,7 +128,10 @@ impl RetryPolicy {
         let exponential = self.base_delay.saturating_mul(1 << doublings).min(self.max_delay);
         let jittered = (exponential / 1000).saturating_mul(800 + attempt.jitter);
         let delay = jittered.max(attempt.server_delay.unwrap_or_default());
-        (delay < self.remaining(attempt.elapsed)).then_some(delay)
+        // One that cannot be repeated needs time for its answer, or it ends in doubt for sure.
+        let needed = if attempt.repeatable { Duration::ZERO } else { self.deadline / 4 };
+        let time_left = self.remaining(attempt.elapsed).saturating_sub(needed);
+        (delay < time_left).then_some(delay)
     }
 }
 
@@ -164,6 +171,18 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
+    /// Whether the service may have done what was asked.
+    pub(crate) fn may_have_been_processed(self) -> bool {
+        match self {
+            Self::MaybeProcessed => true,
+            // 501 and 505 say that it was not understood, 503 that nobody took it.
+            Self::Answered(status) => {
+                status == 408 || matches!(status, 500..=599) && !matches!(status, 501 | 503 | 505)
+            }
+            Self::NeverSent | Self::Final => false,
+        }
+    }
+
     pub(crate) fn of(error: &Error) -> Self {
         match (error.kind(), error.status()) {
             (ErrorKind::Service, Some(status)) => Self::Answered(status),
@@ -281,6 +300,24 @@ mod tests {
         assert_eq!(at(99_199, 0), Some(millis(800)));
         assert_eq!(at(99_200, 0), None);
         assert_eq!(at(200_000, 0), None);
+    }
+
+    #[test]
+    fn a_create_is_begun_again_only_with_time_for_its_answer() {
+        let at =
+            |elapsed| delay(FailedAttempt { repeatable: false, elapsed: millis(elapsed), ..FIRST });
+        assert_eq!(at(74_199), Some(millis(800)));
+        assert_eq!(at(74_200), None);
+    }
+
+    #[test]
+    fn what_leaves_doubt() {
+        for status in [408, 500, 502, 504, 506, 520, 524, 599] {
+            assert!(Outcome::Answered(status).may_have_been_processed(), "{status}");
+        }
+        for status in [307, 400, 401, 404, 429, 499, 501, 503, 505] {
+            assert!(!Outcome::Answered(status).may_have_been_processed(), "{status}");
+        }
     }
 
     #[test]

@@ -42,25 +42,31 @@ struct Inner {
     issue: Box<dyn Fn() -> Result<AccessToken, Error> + Send + Sync>,
     now: Box<dyn Fn() -> SystemTime + Send + Sync>,
     cache: Cache<AccessToken>,
+    /// How long to wait for another thread that issues one.
+    patience: Duration,
 }
 
 impl TokenSource {
     pub(crate) fn new(
         issue: impl Fn() -> Result<AccessToken, Error> + Send + Sync + 'static,
         now: impl Fn() -> SystemTime + Send + Sync + 'static,
+        patience: Duration,
     ) -> Self {
         let (issue, now) = (Box::new(issue), Box::new(now));
-        Self(Arc::new(Inner { issue, now, cache: Cache::new(MARGIN) }))
+        Self(Arc::new(Inner { issue, now, cache: Cache::new(MARGIN), patience }))
     }
 
-    /// A token that is valid now.
+    /// A token that has not expired.
+    ///
+    /// Whether it was revoked is not known here: after
+    /// [`revoke_tokens`](crate::CommunicationIdentityClient::revoke_tokens), make a new source.
     ///
     /// # Errors
     ///
     /// As [`issue_token`](crate::CommunicationIdentityClient::issue_token), if there is no valid
     /// token and none can be issued.
     pub fn token(&self) -> Result<AccessToken, Error> {
-        self.0.cache.get(&self.0.now, &self.0.issue)
+        self.0.cache.get(&self.0.now, self.0.patience, &self.0.issue)
     }
 }
 

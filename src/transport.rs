@@ -113,10 +113,10 @@ impl Transport {
         } else {
             with_invariants!(self.agent.configure_request(request), limits).build()
         };
-        let response = self
-            .agent
-            .run(request)
-            .map_err(|error| Failure { maybe_processed: body.maybe_processed(&error), error })?;
+        let response = self.agent.run(request).map_err(|error| {
+            let is_ours = self.configured.is_some();
+            Failure { maybe_processed: body.maybe_processed(&error, is_ours), error }
+        })?;
         let (parts, body) = response.into_parts();
         let body = read(body, limits.body);
         Ok(Reply { status: parts.status, headers: parts.headers, body })
@@ -130,6 +130,10 @@ impl Failure {
                 ErrorKind::Connection,
                 "https needs a TLS feature: build acs-identity with `rustls` or `native-tls`",
             ),
+            (error, _) if is_permanent(error) => (
+                ErrorKind::Connection,
+                "the agent does not take the request and nothing was sent: check its configuration",
+            ),
             (ureq::Error::Timeout(_), false) => (
                 ErrorKind::Connection,
                 "connecting took too long and nothing was sent: check the endpoint, the network and the proxy",
@@ -141,10 +145,22 @@ impl Failure {
             (ureq::Error::Timeout(_), true) => (ErrorKind::Timeout, "no answer came in time"),
             (_, true) => (ErrorKind::Transport, "the connection failed before the answer came"),
         };
-        let permanent = matches!(self.error, ureq::Error::TlsRequired);
+        let permanent = is_permanent(&self.error);
         let error = Error::new(kind, problem).with_source(self.error);
         if permanent { error } else { error.transient() }
     }
+}
+
+/// What another attempt cannot change.
+fn is_permanent(error: &ureq::Error) -> bool {
+    matches!(
+        error,
+        ureq::Error::BadUri(_)
+            | ureq::Error::Http(_)
+            | ureq::Error::InvalidProxyUrl
+            | ureq::Error::RequireHttpsOnly(_)
+            | ureq::Error::TlsRequired
+    )
 }
 
 /// What must hold for every request, on the agent or on the request: one text for two types of
@@ -180,27 +196,39 @@ impl Read for Marked<'_> {
 }
 
 impl Marked<'_> {
-    fn maybe_processed(&self, error: &ureq::Error) -> bool {
-        use io::ErrorKind as Io;
-
-        match error {
-            // Only writing fails so: the request did not arrive whole.
-            ureq::Error::Io(error) if error.kind() == Io::BrokenPipe => false,
-            _ if self.has_body => self.begun,
-            // Without a body there is no mark to go by: these can come after sending, the others
-            // cannot. Requests without a body may all be repeated, so a wrong guess does no harm.
-            ureq::Error::Io(error) => matches!(
-                error.kind(),
-                Io::UnexpectedEof
-                    | Io::ConnectionReset
-                    | Io::ConnectionAborted
-                    | Io::TimedOut
-                    | Io::Other
-            ),
-            ureq::Error::Timeout(phase) => !matches!(phase, Timeout::Resolve | Timeout::Connect),
-            ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => true,
-            _ => false,
+    /// Whether the service may have processed a request that failed so, by our own agent or one of
+    /// the caller's.
+    fn maybe_processed(&self, error: &ureq::Error, is_ours: bool) -> bool {
+        // Only writing fails so: the request did not arrive whole.
+        if matches!(error, ureq::Error::Io(error) if error.kind() == io::ErrorKind::BrokenPipe) {
+            return false;
         }
+        // The mark is exact where it can be trusted: middleware of the caller's may send another
+        // body, and without a body there is none. Requests without a body may all be repeated, so a
+        // wrong guess about them does no harm.
+        match (self.has_body, is_ours) {
+            (true, true) => self.begun,
+            (true, false) => self.begun || can_come_after_sending(error),
+            (false, _) => can_come_after_sending(error),
+        }
+    }
+}
+
+fn can_come_after_sending(error: &ureq::Error) -> bool {
+    use io::ErrorKind as Io;
+
+    match error {
+        ureq::Error::Io(error) => matches!(
+            error.kind(),
+            Io::UnexpectedEof
+                | Io::ConnectionReset
+                | Io::ConnectionAborted
+                | Io::TimedOut
+                | Io::Other
+        ),
+        ureq::Error::Timeout(phase) => !matches!(phase, Timeout::Resolve | Timeout::Connect),
+        ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => true,
+        _ => false,
     }
 }
 

@@ -227,7 +227,7 @@ fn a_servers_delay_that_is_short_past_or_nonsense_leaves_the_clients_own() {
         (&[("Retry-After", "soon")], None),
         (&[("Retry-After", "")], None),
         (&[("Retry-After", "-5")], None),
-        (&[("Retry-After", "1.5")], None),
+        (&[("Retry-After", "1.5")], Some(Duration::from_secs(2))),
         (&[("Retry-After", "Wed, 99 Foo 2022 18:09:12 GMT")], None),
     ] {
         let (slept, told_in_the_end) = wait_after(headers);
@@ -244,6 +244,7 @@ fn a_servers_delay_beyond_the_deadline_ends_the_call_at_once() {
         ("86400", 24 * HOUR),
         ("4294967295", Duration::from_secs(u32::MAX.into())),
         ("99999999999999", Duration::from_secs(99_999_999_999_999)),
+        ("99999999999999999999999", Duration::from_secs(u64::MAX)),
     ] {
         let emulator = Emulator::start().unwrap();
         emulator.inject(Fault::respond(429).header("Retry-After", value).times(u64::MAX));
@@ -265,10 +266,16 @@ fn the_deadline_counts_the_waits() {
     let emulator = Emulator::start().unwrap();
     emulator.inject(Fault::respond(503).header("Retry-After", "40").times(u64::MAX));
     let clock = TestClock::at(SystemTime::now());
-    let error = client(&emulator, &clock).create_user().unwrap_err();
+    let error = client(&emulator, &clock).issue_token(&user(), ["voip"]).unwrap_err();
     // Two waits of 40 s fit into 100 s, and a third does not.
     assert_eq!(clock.slept(), [Duration::from_secs(40); 2]);
     assert_eq!((error.attempts(), error.elapsed()), (3, Duration::from_secs(80)));
+
+    // A create would not have the time for its answer then.
+    let clock = TestClock::at(SystemTime::now());
+    let error = client(&emulator, &clock).create_user().unwrap_err();
+    assert_eq!(clock.slept(), [Duration::from_secs(40)]);
+    assert_eq!((error.attempts(), error.is_in_doubt()), (2, false));
 }
 
 #[test]
