@@ -15,8 +15,6 @@ use crate::error::Error;
 /// assert_eq!(ApiVersion::from("2023-10-01"), ApiVersion::V2023_10_01);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[doc(alias = "ServiceVersion")]
-#[doc(alias = "CommunicationIdentityServiceVersion")]
 pub struct ApiVersion(Cow<'static, str>);
 
 impl ApiVersion {

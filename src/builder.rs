@@ -109,6 +109,8 @@ impl CommunicationIdentityClientBuilder {
     /// ```
     #[doc(alias = "transport")]
     #[doc(alias = "http_client")]
+    #[doc(alias = "proxy")]
+    #[doc(alias = "tls")]
     pub fn agent(mut self, agent: ureq::Agent) -> Self {
         self.agent = Some(agent);
         self
@@ -132,7 +134,7 @@ impl CommunicationIdentityClientBuilder {
         self
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, feature = "emulator"))]
     pub(crate) fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Box::new(clock);
         self

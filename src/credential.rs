@@ -39,7 +39,6 @@ const MALFORMED: &str = "the bearer token that was fetched is empty or has chara
 /// # Ok::<(), acs_identity::Error>(())
 /// ```
 #[derive(Clone)]
-#[doc(alias = "AzureKeyCredential")]
 pub struct AccessKey(Hmac<Sha256>);
 
 impl AccessKey {
@@ -124,6 +123,7 @@ impl Credential {
     /// A token is fetched when the first call needs one and kept until five minutes before it
     /// expires; if many threads need one at once, it is fetched once. After a 401 that is not about
     /// the user's id, a new one is fetched and the request sent once more.
+    #[doc(alias = "ClientSecretCredential")]
     #[doc(alias = "DefaultAzureCredential")]
     #[doc(alias = "ManagedIdentityCredential")]
     pub fn bearer(source: impl TokenCredential) -> Self {

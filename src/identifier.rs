@@ -88,7 +88,6 @@ pub enum CommunicationIdentifier {
 
 /// A cloud that Teams and ACS run in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[doc(alias = "CommunicationCloudEnvironment")]
 #[non_exhaustive]
 pub enum CommunicationCloud {
     /// The public cloud.

@@ -123,20 +123,45 @@ pub mod emulator;
 #[cfg(any(doc, doctest))]
 pub mod guide;
 
+// The names of the official SDKs for types: rustdoc finds aliases of re-exports only here.
+#[doc(alias = "CommunicationIdentityServiceVersion")]
+#[doc(alias = "ServiceVersion")]
 pub use api_version::ApiVersion;
 pub use builder::CommunicationIdentityClientBuilder;
 pub use client::CommunicationIdentityClient;
 pub use connection_string::ConnectionString;
-pub use credential::{AccessKey, BearerToken, Credential, TokenCredential};
+#[doc(alias = "AzureKeyCredential")]
+#[doc(alias = "KeyCredential")]
+pub use credential::AccessKey;
+pub use credential::{BearerToken, Credential, TokenCredential};
 pub use endpoint::Endpoint;
-pub use error::{Error, ErrorDetail, ErrorKind};
-pub use identifier::{CommunicationCloud, CommunicationIdentifier};
+#[doc(alias = "CommunicationError")]
+#[doc(alias = "HttpResponseError")]
+#[doc(alias = "IdentityError")]
+#[doc(alias = "RequestFailedException")]
+#[doc(alias = "RestError")]
+pub use error::Error;
+pub use error::{ErrorDetail, ErrorKind};
+#[doc(alias = "CommunicationCloudEnvironment")]
+pub use identifier::CommunicationCloud;
+pub use identifier::CommunicationIdentifier;
 pub use report::CallReport;
+#[doc(alias = "RetryOptions")]
 pub use retry::RetryPolicy;
 pub use signing::{RequestToSign, SignedHeaders};
-pub use token::{AccessToken, TokenRequest, TokenScope};
+#[doc(alias = "CommunicationAccessToken")]
+#[doc(alias = "CommunicationUserToken")]
+pub use token::AccessToken;
+pub use token::TokenRequest;
+#[doc(alias = "CommunicationTokenScope")]
+pub use token::TokenScope;
+#[doc(alias = "AzureCommunicationTokenCredential")]
+#[doc(alias = "CommunicationTokenCredential")]
 pub use token_source::TokenSource;
-pub use user::{CommunicationUserDetails, CommunicationUserIdentifier};
+#[doc(alias = "CommunicationUserDetail")]
+pub use user::CommunicationUserDetails;
+#[doc(alias = "CommunicationUser")]
+pub use user::CommunicationUserIdentifier;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -311,5 +311,5 @@ fn random_uuid() -> String {
     )
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "emulator"))]
 mod tests;

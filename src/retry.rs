@@ -37,7 +37,6 @@ use crate::error::{Error, ErrorKind};
 /// # Ok::<(), acs_identity::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[doc(alias = "RetryOptions")]
 pub struct RetryPolicy {
     max_retries: u32,
     base_delay: Duration,

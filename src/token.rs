@@ -27,8 +27,6 @@ use crate::error::Error;
 /// # }
 /// ```
 #[derive(Clone, PartialEq, Eq)]
-#[doc(alias = "CommunicationUserToken")]
-#[doc(alias = "CommunicationAccessToken")]
 pub struct AccessToken {
     token: String,
     expires_on: SystemTime,
@@ -110,7 +108,6 @@ impl fmt::Debug for AccessToken {
 /// assert_eq!(TokenScope::from("something.new").as_str(), "something.new");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[doc(alias = "CommunicationTokenScope")]
 pub struct TokenScope(Cow<'static, str>);
 
 impl TokenScope {
@@ -184,6 +181,7 @@ impl TokenRequest {
     #[must_use]
     #[doc(alias = "token_expires_in")]
     #[doc(alias = "expires_in_minutes")]
+    #[doc(alias = "token_expires_in_minutes")]
     pub fn expires_in(mut self, lifetime: Duration) -> Self {
         self.expires_in = Some(lifetime);
         self

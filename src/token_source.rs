@@ -34,8 +34,6 @@ const MARGIN: Duration = Duration::from_secs(10 * 60);
 /// # }
 /// ```
 #[derive(Clone)]
-#[doc(alias = "CommunicationTokenCredential")]
-#[doc(alias = "AzureCommunicationTokenCredential")]
 pub struct TokenSource(Arc<Inner>);
 
 struct Inner {
@@ -76,7 +74,7 @@ impl fmt::Debug for TokenSource {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "emulator"))]
 mod tests {
     use std::sync::Mutex;
     use std::time::Instant;

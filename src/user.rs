@@ -21,7 +21,6 @@ use serde::{Serialize, Serializer};
 /// # Ok::<(), acs_identity::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[doc(alias = "CommunicationUser")]
 pub struct CommunicationUserIdentifier(String);
 
 impl CommunicationUserIdentifier {
@@ -60,7 +59,6 @@ impl Serialize for CommunicationUserIdentifier {
 /// [`CommunicationIdentityClient::get_user`](crate::CommunicationIdentityClient::get_user), in
 /// preview.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[doc(alias = "CommunicationUserDetail")]
 pub struct CommunicationUserDetails {
     pub(crate) identifier: CommunicationUserIdentifier,
     pub(crate) custom_id: Option<String>,

@@ -123,7 +123,10 @@ impl Surface {
             return;
         }
         for member in items(item.body.as_deref().unwrap_or_default()) {
-            let is_for_tests = member.attributes.iter().any(|text| text == "#[cfg(test)]");
+            let is_for_tests = member
+                .attributes
+                .iter()
+                .any(|text| text == "#[cfg(test)]" || text.starts_with("#[cfg(all(test"));
             if member.head.starts_with("pub ") && !is_for_tests {
                 let is_const = member.head.starts_with("pub const ")
                     && !member.head.starts_with("pub const fn");
@@ -246,7 +249,12 @@ fn modules(directory: &Path, parent: &str) -> BTreeMap<String, Module> {
 
 fn module(path: &Path, name: String) -> Module {
     let mut items = items(&cleaned(&fs::read_to_string(path).unwrap()));
-    items.retain(|item| !item.attributes.iter().any(|text| text == "#[cfg(test)]"));
+    items.retain(|item| {
+        !item
+            .attributes
+            .iter()
+            .any(|text| text == "#[cfg(test)]" || text.starts_with("#[cfg(all(test"))
+    });
     let uses = items.iter().filter_map(|item| {
         item.head.strip_prefix("use ").or_else(|| item.head.strip_prefix("pub use "))
     });
