@@ -23,6 +23,7 @@ mod hostile_server;
 mod http;
 mod keys;
 mod local;
+mod middlemen;
 mod observing;
 mod operations;
 mod preview;
