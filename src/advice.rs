@@ -63,6 +63,9 @@ impl Refusal<'_> {
             (400, Some("UnsupportedApiVersion")) => {
                 "choose another with api_version on the builder"
             }
+            (400, _) if targets(answer, "scopes") => {
+                "the scopes are chat, chat.join, chat.join.limited, voip and voip.join"
+            }
             // The service's names of these are not those of the arguments.
             (400, _) if targets(answer, "appId") => {
                 "client_id has to be the id of the Entra application that the Teams user's token was issued to"

@@ -94,6 +94,9 @@ impl FromStr for ConnectionString {
             endpoint.ok_or_else(|| refused("connection string has no endpoint= part"))?;
         let access_key =
             access_key.ok_or_else(|| refused("connection string has no accesskey= part"))?;
+        if access_key.contains("://") {
+            return Err(refused("accesskey holds a URL, as if the two values were swapped"));
+        }
         Ok(Self { endpoint: endpoint.parse()?, access_key: access_key.parse()? })
     }
 }

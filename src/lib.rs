@@ -5,7 +5,7 @@
 //! use acs_identity::emulator::Emulator;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! // A local service; with a resource of your own, take its connection string from the portal's Keys page.
+//! // A local service; for a resource of yours: its connection string, from the portal's Keys page.
 //! let emulator = Emulator::start()?;
 //! let client = CommunicationIdentityClient::from_connection_string(&emulator.connection_string())?;
 //!
@@ -32,6 +32,8 @@
 //! | exchange a Teams user's token | [`exchange_teams_user_token`](CommunicationIdentityClient::exchange_teams_user_token) |
 //! | create a user under an id of your own (preview) | [`create_user_with_custom_id`](CommunicationIdentityClient::create_user_with_custom_id) |
 //! | read a user back (preview) | [`get_user`](CommunicationIdentityClient::get_user) |
+//!
+//! Coming from the Python SDK? [Each call side by side](guide::from_python).
 //!
 //! # Getting a client
 //!
@@ -68,7 +70,7 @@
 //! | `rustls` (default) | TLS by rustls and ring, with Mozilla's root certificates compiled in |
 //! | `platform-verifier` | rustls, with the certificates that the operating system trusts |
 //! | `native-tls` | TLS by the system's library; used when `rustls` is off |
-//! | `emulator` | the local service; adds no dependency |
+//! | `emulator` | the local service; adds no crate: ureq brings what it needs |
 //!
 //! Without any TLS feature the crate builds, and talks to loopback hosts only, unless an agent of
 //! yours brings TLS. The minimum supported Rust version is 1.88; raising it is no breaking change.
@@ -79,8 +81,6 @@
 //! The service cannot list its users, so neither can this crate: keep the ids. There is no async
 //! interface: call it within `spawn_blocking` or its like.
 //!
-//! Coming from the Python SDK? [Each call side by side](guide::from_python).
-
 #![cfg_attr(
     test,
     allow(

@@ -4,7 +4,7 @@
 //! Communication Services does: the same statuses, bodies, headers and number formats. It checks
 //! signatures, content hashes and dates, and when it refuses one, it says why in
 //! [`RecordedRequest::refusal`]. Any client in any language can talk to it; those that are no part
-//! of this program use the example: `cargo run --example emulator`.
+//! of this program use the example, in a checkout: `cargo run --example emulator`.
 //!
 //! ```
 //! use acs_identity::emulator::Emulator;

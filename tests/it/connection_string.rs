@@ -66,6 +66,10 @@ fn refused() {
             "endpoint=https://a;endpoint=https://a;accesskey=pw==",
             format!("connection string has endpoint= twice: {EXPECTED}"),
         ),
+        (
+            "endpoint=pw==;accesskey=https://contoso.communication.azure.com/",
+            format!("accesskey holds a URL, as if the two values were swapped: {EXPECTED}"),
+        ),
         ("endpoint=;accesskey=pw==", format!("endpoint is empty: {ENDPOINT_EXPECTED}")),
         ("endpoint=a;accesskey=pw==", format!("endpoint has no scheme: {ENDPOINT_EXPECTED}")),
         (

@@ -164,13 +164,13 @@ fn recorded_answers_that_the_emulator_does_not_give() {
             issue,
             r#"{"error":{"code":"ValidationError","message":"Scopes: The Scopes field is required.","target":"Scopes"}}"#,
             validation("Scopes: The Scopes field is required.", Some("Scopes")),
-            "issue_token: the service answered 400 ValidationError: Scopes: The Scopes field is required (target Scopes)",
+            "issue_token: the service answered 400 ValidationError: Scopes: The Scopes field is required (target Scopes); the scopes are chat, chat.join, chat.join.limited, voip and voip.join",
         ),
         (
             issue,
             r#"{"error":{"code":"ValidationError","message":"Invalid scopes - Scopes field is required.","target":"scopes"}}"#,
             validation("Invalid scopes - Scopes field is required.", Some("scopes")),
-            "issue_token: the service answered 400 ValidationError: Invalid scopes - Scopes field is required (target scopes)",
+            "issue_token: the service answered 400 ValidationError: Invalid scopes - Scopes field is required (target scopes); the scopes are chat, chat.join, chat.join.limited, voip and voip.join",
         ),
         (
             issue,
