@@ -3,11 +3,14 @@
 //! The first line on stdout is the connection string. Each request is a line on stderr, which says
 //! why a request was refused: point a client here whose signature the real service does not take,
 //! and learn why.
-#![allow(clippy::print_stdout, reason = "a program speaks through it")]
 
+use std::ffi::OsString;
 use std::io::{self, ErrorKind, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, SyncSender};
+use std::thread;
 use std::time::Duration;
 
 use acs_identity::emulator::{Emulator, EmulatorBuilder, Fault, Operation, RecordedRequest};
@@ -23,6 +26,8 @@ Options:
   --bearer-token TOKEN  Accept this bearer token, too. May be repeated.
   --teams-token TOKEN APP_ID USER_ID
                         Exchange this Entra token of a Teams user, for one hour; the ids are GUIDs. May be repeated.
+  --clock-ahead TIME    Run the clock ahead of the system's by a time such as 20m or 2h.
+  --clock-behind TIME   Run it behind.
   --throttling          Answer 429 beyond the published limits of the service.
   --fault SPEC          Fail on purpose. May be repeated; of several faults the first that applies strikes.
   --help                Print this.
@@ -42,21 +47,33 @@ SPEC is OPERATION:FAILURE, then *N for the next N requests, %N for every Nth req
               truncate        do what was asked, send half of the answer
               stall           never answer; nothing is done
               stall-body      do what was asked, send half of the answer, then nothing
-  TIME        such as 2s or 250ms, up to an hour
+  TIME        such as 2s, 250ms or 10m, up to an hour
 
 For example 'issue:429=5s*3', create:drop-after, '*:delay=2s%1' (every request), delete:503%10.
 ";
 
+/// How many lines may wait for whoever reads the log.
+const MAX_WAITING_LINES: usize = 1_000;
+const MAX_FAULT_TIME: Duration = Duration::from_secs(60 * 60);
+/// Far beyond any clock that is merely wrong.
+const MAX_CLOCK_ERROR: Duration = Duration::from_secs(10_000 * 60 * 60);
+
 const LOG: &str = "
-The first line on stdout is the connection string. Each request is a line on stderr: method, path, status, and why it was refused.
+The first line on stdout is the connection string. Each request is a line on stderr: method, path, status, and why it was refused. Lines that nobody reads are dropped, and counted.
 Exit codes: 1 if it cannot run, 2 if the arguments are wrong.
 ";
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments = std::env::args_os().skip(1).map(OsString::into_string);
+    let Ok(arguments) = arguments.collect::<Result<Vec<String>, _>>() else {
+        // Not echoed: it may be a key.
+        return failed(2, "an argument is not UTF-8; see --help");
+    };
     if arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
-        print!("{HELP}{GRAMMAR}{LOG}");
-        return ExitCode::SUCCESS;
+        return match print(&format!("{HELP}{GRAMMAR}{LOG}")) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(1, &format!("cannot print the help: {error}")),
+        };
     }
     let settings = match Settings::parse(arguments) {
         Ok(settings) => settings,
@@ -68,7 +85,7 @@ fn main() -> ExitCode {
         Err((code, message)) => return failed(code, &message),
     };
     loop {
-        std::thread::park();
+        thread::park();
     }
 }
 
@@ -111,6 +128,14 @@ impl Settings {
                     }
                     settings.teams_tokens.push(values);
                 }
+                "--clock-ahead" => {
+                    let time = clock_time(name, &value("TIME")?)?;
+                    settings.builder = settings.builder.clock_ahead(time);
+                }
+                "--clock-behind" => {
+                    let time = clock_time(name, &value("TIME")?)?;
+                    settings.builder = settings.builder.clock_behind(time);
+                }
                 "--throttling" => settings.builder = settings.builder.throttling(true),
                 "--fault" => settings.faults.push(parse_fault(&value("SPEC")?)?),
                 _ if is_option(name) => {
@@ -128,7 +153,9 @@ impl Settings {
 
     /// Starts, and prints the connection string when all is in place.
     fn start(self) -> Result<Emulator, (u8, String)> {
-        let started = self.builder.address(self.address).on_request(log).start();
+        let log = Log::start().map_err(|error| (1, format!("cannot start the log: {error}")))?;
+        let observed = self.builder.on_request(move |request| log.push(&line(request)));
+        let started = observed.address(self.address).start();
         let emulator = started.map_err(|error| match error.kind() {
             ErrorKind::InvalidInput => (2, format!("cannot start: {error}")),
             ErrorKind::AddrInUse => {
@@ -141,9 +168,7 @@ impl Settings {
         for [token, app_id, user_id] in self.teams_tokens {
             emulator.accept_teams_token(token, app_id, user_id);
         }
-        let mut stdout = io::stdout().lock();
-        writeln!(stdout, "{}", emulator.connection_string())
-            .and_then(|()| stdout.flush())
+        print(&format!("{}\n", emulator.connection_string()))
             .map_err(|error| (1, format!("cannot print the connection string: {error}")))?;
         Ok(emulator)
     }
@@ -154,7 +179,47 @@ fn failed(code: u8, message: &str) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn log(request: &RecordedRequest) {
+fn print(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}
+
+/// Lines on their way to stderr. A thread writes them, so that a reader who is slow, or none, holds
+/// up no answer.
+struct Log {
+    lines: SyncSender<String>,
+    dropped: AtomicU64,
+}
+
+impl Log {
+    fn start() -> io::Result<Self> {
+        let (lines, waiting) = mpsc::sync_channel::<String>(MAX_WAITING_LINES);
+        thread::Builder::new().name("log".to_owned()).spawn(move || {
+            for line in waiting {
+                // In one piece, so that lines do not mix; and a log that nobody reads any more ends
+                // nothing.
+                let _ = io::stderr().write_all(line.as_bytes());
+            }
+        })?;
+        Ok(Self { lines, dropped: AtomicU64::new(0) })
+    }
+
+    fn push(&self, line: &str) {
+        // The note stands where the lines are missing.
+        let dropped = self.dropped.swap(0, Ordering::Relaxed);
+        let note = if dropped == 0 {
+            String::new()
+        } else {
+            format!("({dropped} lines dropped: nobody read them in time)\n")
+        };
+        if self.lines.try_send(note + line).is_err() {
+            self.dropped.fetch_add(dropped + 1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn line(request: &RecordedRequest) -> String {
     let request_line = match request.target() {
         "" => "something unreadable".to_owned(),
         target => format!("{} {}", request.method(), printable(target)),
@@ -162,10 +227,8 @@ fn log(request: &RecordedRequest) {
     let status =
         request.status().map_or_else(|| "no answer".to_owned(), |status| status.to_string());
     let fault = if request.struck_by_fault() { " (--fault)" } else { "" };
-    let reason = request.refusal().map(|refusal| format!(" ({refusal})")).unwrap_or_default();
-    // In one piece, so that lines do not mix; and a log that nobody reads any more ends nothing.
-    let line = format!("{request_line} -> {status}{fault}{reason}\n");
-    let _ = io::stderr().write_all(line.as_bytes());
+    let reason = request.refusal().map(|refusal| format!(" ({})", printable(refusal)));
+    format!("{request_line} -> {status}{fault}{}\n", reason.unwrap_or_default())
 }
 
 /// Without what a terminal would obey.
@@ -235,7 +298,7 @@ fn parse_operation(name: &str) -> Result<Option<Operation>, String> {
 
 fn effect(failure: &str) -> Result<Fault, String> {
     let (name, time) = match failure.split_once('=') {
-        Some((name, time)) => (name, Some(parse_time(time)?)),
+        Some((name, time)) => (name, Some(parse_time(time, MAX_FAULT_TIME)?)),
         None => (failure, None),
     };
     let unknown = || format!("{failure:?} is no failure");
@@ -262,12 +325,16 @@ fn effect(failure: &str) -> Result<Fault, String> {
     })
 }
 
-fn parse_time(text: &str) -> Result<Duration, String> {
-    let (digits, unit) = match text.strip_suffix("ms") {
-        Some(digits) => (digits, 1),
-        None => (text.strip_suffix('s').unwrap_or_default(), 1000),
-    };
-    let millis = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
-    let time = millis.filter(|millis| *millis <= 3_600_000).map(Duration::from_millis);
+fn clock_time(option: &str, text: &str) -> Result<Duration, String> {
+    let time = parse_time(text, MAX_CLOCK_ERROR);
+    time.map_err(|problem| format!("{option}: {problem}, such as 20m or 2h; see --help"))
+}
+
+fn parse_time(text: &str, longest: Duration) -> Result<Duration, String> {
+    // The first unit that fits: all others end in a letter of their own.
+    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
+    let digits = units.into_iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, unit)));
+    let millis = digits.and_then(|(digits, unit)| digits.parse::<u64>().ok()?.checked_mul(unit));
+    let time = millis.map(Duration::from_millis).filter(|time| *time <= longest);
     time.ok_or_else(|| format!("{text:?} is no time"))
 }

@@ -3,24 +3,35 @@
 //! With `COMMUNICATION_SERVICES_CONNECTION_STRING` set, it creates and deletes a user on that
 //! resource and handles what goes wrong, if anything; without it, it rehearses every failure
 //! against a local service.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 
 use std::env;
+use std::io::{self, Write};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use acs_identity::emulator::{Emulator, Fault};
 use acs_identity::{CommunicationIdentityClient, ConnectionString, Error, ErrorKind, RetryPolicy};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "errors_by_kind: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The errors are those of this program: no port for the local service, or nowhere to print.
+fn run() -> io::Result<()> {
     if let Ok(connection_string) = env::var("COMMUNICATION_SERVICES_CONNECTION_STRING") {
-        report("one call", one_call(&connection_string));
-        return Ok(());
+        return report("one call", one_call(&connection_string));
     }
     let emulator = Emulator::start()?;
     let right = emulator.connection_string();
-    report("no key at all", one_call(&right.replace(emulator.access_key(), "")));
-    report("a wrong key", one_call(&right.replace(emulator.access_key(), "b3RoZXI=")));
-    report("nobody there", one_call("endpoint=http://127.0.0.1:1;accesskey=b3RoZXI="));
+    report("no key at all", one_call(&right.replace(emulator.access_key(), "")))?;
+    report("a wrong key", one_call(&right.replace(emulator.access_key(), "b3RoZXI=")))?;
+    report("nobody there", one_call("endpoint=http://127.0.0.1:1;accesskey=b3RoZXI="))?;
     let no_token = r#"{"identity":{"id":"8:acs:guest"}}"#;
     for (what, fault) in [
         ("too many requests", Fault::respond(429).header("Retry-After", "30")),
@@ -30,7 +41,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("a user without a token", Fault::respond(201).body(no_token)),
     ] {
         emulator.inject(fault);
-        report(what, one_call(&right));
+        report(what, one_call(&right))?;
     }
     Ok(())
 }
@@ -47,12 +58,12 @@ fn one_call(connection_string: &str) -> Result<(), Error> {
     client.delete_user(&user)
 }
 
-fn report(what: &str, result: Result<(), Error>) {
+fn report(what: &str, result: Result<(), Error>) -> io::Result<()> {
     match result {
-        Ok(()) => println!("{what}: all is well"),
+        Ok(()) => writeln!(io::stdout(), "{what}: all is well"),
         Err(error) => {
-            println!("{what}: {}", what_to_do(&error));
-            eprintln!("{error}");
+            writeln!(io::stdout(), "{what}: {}", what_to_do(&error))?;
+            writeln!(io::stderr(), "{error}")
         }
     }
 }

@@ -7,10 +7,12 @@
 //! All services of ACS take the same signatures, so
 //! [`AccessKey::sign`](acs_identity::AccessKey::sign) opens all of them. Without
 //! `COMMUNICATION_SERVICES_CONNECTION_STRING` it signs with a made-up key.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 
 use std::env;
 use std::error::Error;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use acs_identity::{ConnectionString, RequestToSign};
@@ -19,21 +21,40 @@ use serde_json::json;
 const VARIABLE: &str = "COMMUNICATION_SERVICES_CONNECTION_STRING";
 const MADE_UP: &str = "endpoint=https://contoso.communication.azure.com/;accesskey=bWFkZSB1cA==";
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    let Some((show_signature, at)) = parse(env::args_os().skip(1)) else {
+        let usage = "takes [--show-signature] [SECONDS_SINCE_1970], and nothing else";
+        let _ = writeln!(io::stderr(), "sign_an_email: {usage}");
+        return ExitCode::from(2);
+    };
+    match run(show_signature, at) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "sign_an_email: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse(arguments: impl Iterator<Item = OsString>) -> Option<(bool, SystemTime)> {
+    let (mut show_signature, mut at) = (false, SystemTime::now());
+    for argument in arguments {
+        match argument.to_str()? {
+            "--show-signature" => show_signature = true,
+            seconds => {
+                at = UNIX_EPOCH + Duration::from_secs(seconds.parse::<u32>().ok()?.into());
+            }
+        }
+    }
+    Some((show_signature, at))
+}
+
+fn run(show_signature: bool, at: SystemTime) -> Result<(), Box<dyn Error>> {
     let connection_string = env::var(VARIABLE).unwrap_or_else(|_| {
-        eprintln!("{VARIABLE} is not set: signing with a made-up key");
+        let _ = writeln!(io::stderr(), "{VARIABLE} is not set: signing with a made-up key");
         MADE_UP.to_owned()
     });
     let (endpoint, key) = connection_string.parse::<ConnectionString>()?.into_parts();
-
-    let mut show_signature = false;
-    let mut at = SystemTime::now();
-    for argument in env::args().skip(1) {
-        match argument.as_str() {
-            "--show-signature" => show_signature = true,
-            seconds => at = UNIX_EPOCH + Duration::from_secs(seconds.parse::<u32>()?.into()),
-        }
-    }
 
     // Turned into bytes once: what is signed has to be what is sent.
     let body = json!({
@@ -53,14 +74,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     // For this instant: an old signature is refused, so sign anew for each attempt.
     let signed = key.sign(&request, at)?;
 
-    println!("{} {} HTTP/1.1", request.method, request.path_and_query);
-    println!("host: {}", request.host);
-    println!("content-type: application/json");
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{} {} HTTP/1.1", request.method, request.path_and_query)?;
+    writeln!(stdout, "host: {}", request.host)?;
+    writeln!(stdout, "content-type: application/json")?;
     for (name, value) in signed.headers() {
         // Whoever reads it can send this e-mail as long as the date is fresh.
         let hidden = name == "authorization" && !show_signature;
-        println!("{name}: {}", if hidden { "[redacted]" } else { value });
+        writeln!(stdout, "{name}: {}", if hidden { "[redacted]" } else { value })?;
     }
-    println!("\n{body}");
+    writeln!(stdout, "\n{body}")?;
     Ok(())
 }

@@ -11,7 +11,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
 use super::request::Request;
-use super::string_to_sign::Signed;
+use super::string_to_sign::{STRING_TO_SIGN, Signed};
 use crate::timestamp;
 
 // Ours: the window of the identity service is not published; Azure App Configuration, which has the
@@ -73,7 +73,7 @@ pub(super) fn authenticate(
     let Some(authorization) = request.header("authorization") else {
         return denied("the Authorization header is missing");
     };
-    if let Some(token) = authorization.strip_prefix("Bearer ") {
+    if let Some(token) = after_scheme(authorization, "Bearer") {
         if bearer_tokens.contains(token.trim()) {
             return Ok(());
         }
@@ -101,7 +101,7 @@ pub(super) fn authenticate(
 /// The name of the date header that was signed, and the signature; or what is wrong, without any
 /// part that may be secret.
 fn parse_authorization(value: &str) -> Result<(&'static str, &str), String> {
-    let parameters = value.strip_prefix("HMAC-SHA256 ").ok_or("the scheme is not HMAC-SHA256")?;
+    let parameters = after_scheme(value, "HMAC-SHA256").ok_or("the scheme is not HMAC-SHA256")?;
     let (headers, signature) = parameters
         .trim()
         .strip_prefix("SignedHeaders=")
@@ -116,6 +116,12 @@ fn parse_authorization(value: &str) -> Result<(&'static str, &str), String> {
         }
         _ => Err("the list of signed headers is malformed".to_owned()),
     }
+}
+
+/// What follows the scheme, whose case does not matter (RFC 9110).
+fn after_scheme<'a>(value: &'a str, scheme: &str) -> Option<&'a str> {
+    let (found, rest) = value.split_once(' ')?;
+    found.eq_ignore_ascii_case(scheme).then_some(rest)
 }
 
 /// What names of headers are made of, as far as lists of signed ones were ever seen.
@@ -183,12 +189,21 @@ fn difference(signed: &Signed<'_>, expected: &str, signature: &[u8], key: &Share
     if let Some((reason, text)) = mistakes.iter().find(|(_, text)| signs(&key.bytes, text)) {
         return format!("{reason}; the string to sign is {expected:?}, but {text:?} was signed");
     }
-    let reason = if signs(key.text.as_bytes(), expected) {
-        "the access key was not decoded from base64"
-    } else {
-        "the key or the string to sign differs"
+    let told = signed.told_by_the_client();
+    let reason = match &told {
+        _ if signs(key.text.as_bytes(), expected) => {
+            "the access key was not decoded from base64".to_owned()
+        }
+        Some(told) if signs(&key.bytes, told) => format!("{} differs", signed.parts_unlike(told)),
+        Some(told) if signs(key.text.as_bytes(), told) => format!(
+            "the access key was not decoded from base64, and {} differs",
+            signed.parts_unlike(told)
+        ),
+        Some(_) => "the key differs".to_owned(),
+        None => "the key or the string to sign differs".to_owned(),
     };
-    format!("{reason}; the string to sign is {expected:?}")
+    let told = told.map(|told| format!(", but {told:?} was signed, as {STRING_TO_SIGN} says"));
+    format!("{reason}; the string to sign is {expected:?}{}", told.unwrap_or_default())
 }
 
 fn hmac_sha256(key: &[u8], message: &str) -> [u8; 32] {
@@ -322,6 +337,11 @@ mod tests {
                 format!("DELETE\n{sent}\n{}", tail.replace(';', "\n")),
                 "date, host and hash were joined with line feeds in place of semicolons",
             ),
+            (
+                format!("DELETE\n{sent}\n{}", tail.replace(';', ",")),
+                "date, host and hash were joined with commas in place of semicolons",
+            ),
+            (format!("DELETE\n{sent}\n{DATE};{EMPTY};h:1"), "the hash was signed before the host"),
         ] {
             let signature = sign(&key.bytes, &text);
             let denial = check("c2VjcmV0", "h:1", Method::DELETE, sent, &signature).unwrap_err();

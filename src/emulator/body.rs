@@ -15,20 +15,38 @@ const LIFE_MINUTES: RangeInclusive<i32> = 60..=1440;
 /// What the bodies of create and issue ask for.
 #[derive(Debug)]
 pub(super) struct TokenOrder {
-    pub(super) scopes: Option<Vec<String>>,
+    /// Empty only where the operation does not require any.
+    pub(super) scopes: Vec<String>,
     pub(super) life: Duration,
     pub(super) custom_id: Option<String>,
 }
 
 impl TokenOrder {
+    pub(super) fn of_create(request: &Request, version: ApiVersion) -> Result<Self, Problem> {
+        Self::parse(request, version, "createTokenWithScopes", false)
+    }
+
+    pub(super) fn of_issue(request: &Request, version: ApiVersion) -> Result<Self, Problem> {
+        Self::parse(request, version, "scopes", true)
+    }
+
     /// `scopes_name` is what the operation calls its list of scopes.
-    pub(super) fn parse(
+    fn parse(
         request: &Request,
         version: ApiVersion,
         scopes_name: &'static str,
+        is_required: bool,
     ) -> Result<Self, Problem> {
         let body = object(request)?;
         let scopes = member(&body, scopes_name, string_list)?;
+        // Absent and empty differ in message, target and headers: the absent list is missed where
+        // the request is bound, before the handler judges any value.
+        if is_required && scopes.is_none() {
+            return Err(Problem::validation("Scopes: The Scopes field is required.", "Scopes"));
+        }
+        // Ours: on create an empty list is taken as no list; no recording shows what the real
+        // service does.
+        let scopes = scopes.unwrap_or_default();
         // A version that does not know a member ignores it.
         let mut minutes = None;
         if version.has_lifetimes() {
@@ -49,26 +67,19 @@ impl TokenOrder {
             return Err(Problem::validation(message, "ExpiresInMinutes").advertising());
         }
         let minutes = minutes.unwrap_or(*LIFE_MINUTES.end()).unsigned_abs();
+        // Ours: an empty list is judged after the lifetime; no recording shows both wrong.
+        if is_required && scopes.is_empty() {
+            let message = "Invalid scopes - Scopes field is required.";
+            return Err(Problem::validation(message, "scopes").advertising());
+        }
         // Ours: the message and the target; no recording shows a scope that the service does not
         // know.
-        let unknown = scopes.iter().flatten().find(|scope| !version.knows_scope(scope));
+        let unknown = scopes.iter().find(|scope| !version.knows_scope(scope));
         if let Some(scope) = unknown {
             let message = format!("Invalid scopes - Scope {scope} is not supported.");
             return Err(Problem::validation(message, "scopes").advertising());
         }
         Ok(Self { scopes, life: Duration::from_secs(u64::from(minutes) * 60), custom_id })
-    }
-
-    /// Absent and empty differ in message, target and headers.
-    pub(super) fn required_scopes(&self) -> Result<&[String], Problem> {
-        match self.scopes.as_deref() {
-            None => Err(Problem::validation("Scopes: The Scopes field is required.", "Scopes")),
-            Some([]) => {
-                let message = "Invalid scopes - Scopes field is required.";
-                Err(Problem::validation(message, "scopes").advertising())
-            }
-            Some(scopes) => Ok(scopes),
-        }
     }
 }
 

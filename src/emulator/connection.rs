@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use ureq::http::{self, HeaderMap, Method, Version, header};
@@ -17,6 +18,14 @@ const MAX_BODY: usize = 1024 * 1024;
 const MAX_WRITE_TIME: Duration = Duration::from_secs(30);
 
 const TOO_LARGE: &str = "the body is larger than 1 MiB";
+const HEAD_TOO_LARGE: &str = "the head is larger than 64 KiB";
+
+/// How long a connection stays open without a whole request, be it idle or half sent.
+// Ours: twice what clients' pools keep a connection for.
+pub(super) const MAX_WAIT: Duration = Duration::from_secs(120);
+
+/// How soon a wait that reading cannot end notices that the emulator stops.
+const STOP_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The first byte of a TLS connection.
 const TLS_HANDSHAKE: u8 = 22;
@@ -24,21 +33,29 @@ const TLS_HANDSHAKE: u8 = 22;
 /// How long a refused client may go on sending before the connection is cut under it.
 const MAX_LINGER: Duration = Duration::from_secs(1);
 
-/// Serves a connection until either side closes it.
+/// Serves a connection until either side closes it, or no whole request comes within `max_wait`.
 ///
 /// The error says why it ended, which interests nobody: a client may leave at any time.
-pub(super) fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
+pub(super) fn serve(stream: &TcpStream, shared: &Shared, max_wait: Duration) -> io::Result<()> {
     stream.set_nodelay(true)?;
     stream.set_write_timeout(Some(MAX_WRITE_TIME))?;
-    let mut connection = Connection { stream, buffer: Vec::new() };
-    while connection.exchange(shared)? {}
-    Ok(())
+    let wait_until = Instant::now();
+    let mut connection = Connection { stream, shared, buffer: Vec::new(), wait_until };
+    loop {
+        connection.wait_until = Instant::now() + max_wait;
+        if !connection.exchange()? {
+            return Ok(());
+        }
+    }
 }
 
 struct Connection<'a> {
     stream: &'a TcpStream,
+    shared: &'a Shared,
     /// What arrived and is not consumed yet: a part of a request, or requests sent ahead.
     buffer: Vec<u8>,
+    /// When the next request has to be here.
+    wait_until: Instant,
 }
 
 /// The head of a request, and the state that reads its body.
@@ -65,7 +82,8 @@ impl From<io::Error> for Failure {
 
 impl Connection<'_> {
     /// Answers one request; whether the connection stays open for another.
-    fn exchange(&mut self, shared: &Shared) -> io::Result<bool> {
+    fn exchange(&mut self) -> io::Result<bool> {
+        let shared = self.shared;
         let received = self.receive_head().and_then(|head| {
             let version = head.request.version();
             let close = closes(version, head.request.headers());
@@ -113,7 +131,7 @@ impl Connection<'_> {
             let (used, request) = reply.try_request(&self.buffer).map_err(|_| self.not_http())?;
             let read = if request.is_some() { used } else { self.buffer.len() };
             if read > MAX_HEAD {
-                return Err(Failure::Refused(431, "the head is larger than 64 KiB", None));
+                return Err(Failure::Refused(431, HEAD_TOO_LARGE, None));
             }
             if let Some(request) = request {
                 let head: Vec<u8> = self.buffer.drain(..used).collect();
@@ -129,7 +147,7 @@ impl Connection<'_> {
                 }
                 return Ok(Head { request, target, body });
             }
-            self.fill()?;
+            self.fill_in_time()?;
         }
     }
 
@@ -149,6 +167,9 @@ impl Connection<'_> {
         }
         let mut request =
             Request { method: parts.method, target: head.target, headers, body: Vec::new() };
+        if let Some((status, reason)) = misframed(parts.version, &request.headers) {
+            return Err(Failure::Refused(status, reason, Some(Box::new(request))));
+        }
         if announced > MAX_BODY as u64 {
             return Err(Failure::Refused(413, TOO_LARGE, Some(Box::new(request))));
         }
@@ -183,7 +204,7 @@ impl Connection<'_> {
                 if self.buffer.len() > MAX_HEAD {
                     return Err(malformed());
                 }
-                self.fill()?;
+                self.fill_in_time()?;
             }
         }
         Ok(body)
@@ -194,8 +215,21 @@ impl Connection<'_> {
             Some(&TLS_HANDSHAKE) => {
                 Failure::Refused(400, "this is TLS; the emulator speaks http, not https", None)
             }
+            // The parser has a limit for the target that is a little lower than that for the head.
+            _ if self.buffer.len() > MAX_HEAD => Failure::Refused(431, HEAD_TOO_LARGE, None),
             _ => malformed(),
         }
+    }
+
+    /// Waits for more bytes of a request, but not for ever: each connection holds a thread and a
+    /// descriptor.
+    fn fill_in_time(&mut self) -> io::Result<()> {
+        let left = self.wait_until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        self.stream.set_read_timeout(Some(left))?;
+        self.fill()
     }
 
     /// Waits for more bytes; the end of the stream is an error.
@@ -212,10 +246,11 @@ impl Connection<'_> {
         Ok(())
     }
 
-    /// Lets time pass, or with `None` waits for ever; ends with an error once the client leaves or
-    /// the emulator stops.
+    /// Lets time pass, or with `None` waits until the client leaves; ends with an error once the
+    /// emulator stops.
     ///
-    /// Reading is the one wait that both of them end, so this reads ahead while it waits.
+    /// Reading is the one wait that both of them end, so this reads ahead while it waits. A client
+    /// that will send no more may still read, so where there is an answer to come it is waited for.
     fn pause(&mut self, time: Option<Duration>) -> io::Result<()> {
         let deadline = time.and_then(|time| Instant::now().checked_add(time));
         loop {
@@ -230,10 +265,14 @@ impl Connection<'_> {
             match self.fill() {
                 Err(error)
                     if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof && !self.shared.stops() => {
+                    let Some(left) = left else { return Err(error) };
+                    thread::sleep(left.min(STOP_INTERVAL));
+                }
                 result => result?,
             }
         }
-        self.stream.set_read_timeout(None)
+        Ok(())
     }
 
     fn drip(&mut self, encoded: &Encoded, interval: Duration) -> io::Result<()> {
@@ -269,6 +308,21 @@ fn malformed() -> Failure {
     Failure::Refused(400, "this is not well-formed HTTP/1.1", None)
 }
 
+/// What is wrong with the framing of a body (RFC 9112, sections 6.1 and 6.3).
+fn misframed(version: Version, headers: &HeaderMap) -> Option<(u16, &'static str)> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let coding = codings.next()?;
+    if headers.contains_key(header::CONTENT_LENGTH) {
+        return Some((400, "the request has both Content-Length and Transfer-Encoding"));
+    }
+    if version == Version::HTTP_10 {
+        return Some((400, "HTTP/1.0 has no Transfer-Encoding"));
+    }
+    let is_chunked = coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    (!is_chunked || codings.next().is_some())
+        .then_some((501, "the Transfer-Encoding is not chunked, and no other is known here"))
+}
+
 fn closes(version: Version, headers: &HeaderMap) -> bool {
     let says = |token: &str| {
         let values =
@@ -278,4 +332,39 @@ fn closes(version: Version, headers: &HeaderMap) -> bool {
             .any(|part| part.trim().eq_ignore_ascii_case(token))
     };
     says("close") || (version == Version::HTTP_10 && !says("keep-alive"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::super::authentication::SharedKey;
+    use super::super::random::Random;
+    use super::super::server::Clock;
+    use super::super::service::Service;
+    use super::*;
+
+    #[test]
+    fn a_connection_without_a_whole_request_is_closed_after_a_while() {
+        let service = Service::new(SharedKey::from_bytes(vec![7]), false, Random::from_seed(1));
+        let shared = Shared::new(service, Clock::default(), None);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let answered = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        for sent in ["", "POST / HTTP/1.1\r\nHost:", answered] {
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            client.write_all(sent.as_bytes()).unwrap();
+            let (stream, _) = listener.accept().unwrap();
+            let served = thread::scope(|scope| {
+                let serving = scope.spawn(|| serve(&stream, &shared, Duration::from_millis(50)));
+                serving.join().unwrap()
+            });
+            let kind = served.unwrap_err().kind();
+            assert!(matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut), "{kind:?}");
+            drop(stream);
+            let mut text = String::new();
+            client.read_to_string(&mut text).unwrap();
+            assert_eq!(text.is_empty(), sent != answered, "{text}");
+        }
+    }
 }

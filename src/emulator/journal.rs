@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Instant;
 
-use ureq::http::HeaderMap;
+use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::request::{Operation, Request};
 
 const MAX_RECORDS: usize = 10_000;
-const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
+const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// A request that arrived at the emulator.
 ///
@@ -31,7 +31,7 @@ pub struct RecordedRequest {
 #[derive(Debug, Default)]
 pub(super) struct Journal {
     records: VecDeque<RecordedRequest>,
-    body_bytes: usize,
+    bytes: usize,
     total: u64,
 }
 
@@ -53,6 +53,14 @@ impl RecordedRequest {
     pub(super) fn struck(mut self, by_fault: bool) -> Self {
         self.struck_by_fault = by_fault;
         self
+    }
+
+    /// The bytes that arrived and are kept: a client decides how many these are.
+    fn size(&self) -> usize {
+        let header = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len();
+        let headers: usize = self.headers.iter().map(header).sum();
+        let refusal = self.refusal.as_ref().map_or(0, String::len);
+        self.target.len() + headers + self.body.len() + refusal
     }
 
     /// The method, such as `POST`. Where no request could be read this is `GET`, and the target is
@@ -144,11 +152,11 @@ impl fmt::Debug for RecordedRequest {
 impl Journal {
     pub(super) fn push(&mut self, record: RecordedRequest) {
         self.total += 1;
-        self.body_bytes += record.body.len();
+        self.bytes += record.size();
         self.records.push_back(record);
-        while self.records.len() > MAX_RECORDS || self.body_bytes > MAX_BODY_BYTES {
+        while self.records.len() > MAX_RECORDS || self.bytes > MAX_BYTES {
             let Some(oldest) = self.records.pop_front() else { return };
-            self.body_bytes -= oldest.body.len();
+            self.bytes -= oldest.size();
         }
     }
 
@@ -163,7 +171,7 @@ impl Journal {
 
 #[cfg(test)]
 mod tests {
-    use ureq::http::{HeaderValue, Method};
+    use ureq::http::Method;
 
     use super::*;
 
@@ -197,8 +205,13 @@ mod tests {
         }
         assert_eq!(journal.records().len(), MAX_RECORDS);
         assert_eq!(journal.total(), 10_005);
-        journal.push(record("/", &vec![0; MAX_BODY_BYTES]));
-        journal.push(record("/", b"1"));
-        assert_eq!(journal.records().len(), 1);
+        journal.push(record("/", &vec![0; MAX_BYTES]));
+        assert_eq!(journal.records().len(), 0);
+        assert_eq!(journal.bytes, 0);
+        // What is not body fills the memory as well.
+        for _ in 0..2_000 {
+            journal.push(record(&"a".repeat(60_000), b""));
+        }
+        assert_eq!(journal.records().len(), MAX_BYTES / 60_019);
     }
 }

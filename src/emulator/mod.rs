@@ -26,7 +26,9 @@
 //!   the emulator.
 //! - Where the real answer is not public, the emulator's is a choice. Each is marked in the source
 //!   by a comment that begins with `Ours:`.
-//! - Teams extension and Entra calls are not emulated, nor is the shape of the previews of 2020.
+//! - Teams extension and Entra calls are not emulated, nor are the previews of 2020,
+//!   2021-03-31-preview1 and 2025-04-01-preview. 2025-03-31-preview only issues tokens, where alone
+//!   the service advertises it.
 //! - Everything is kept in memory and ends with the [`Emulator`].
 
 use std::fmt;
@@ -141,7 +143,7 @@ impl Emulator {
     }
 
     /// The requests that arrived, oldest first, of which the last 10,000 are kept (fewer if their
-    /// bodies pass 64 MiB).
+    /// targets, headers and bodies, and what is said of them, pass 64 MiB).
     ///
     /// A request is here before its client sees the answer.
     #[must_use]
@@ -240,7 +242,9 @@ impl EmulatorBuilder {
 
     /// Calls this with each request once its answer is decided, before the answer is sent.
     ///
-    /// It runs on the thread of the connection and may use the emulator, but not drop it.
+    /// It runs on the thread of the connection and may use the emulator, but not drop it. If it
+    /// panics the request is answered all the same, and the first panic goes on where the emulator
+    /// is dropped, unless that thread is panicking already: an `assert!` in it fails the test.
     pub fn on_request(
         mut self,
         observer: impl Fn(&RecordedRequest) + Send + Sync + 'static,

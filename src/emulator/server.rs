@@ -1,9 +1,11 @@
 //! Sockets around the service: a listener, a thread for each connection, and a prompt end.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, Scope};
@@ -23,7 +25,9 @@ pub(super) struct Shared {
     pub(super) journal: Mutex<Journal>,
     pub(super) clock: Clock,
     pub(super) observer: Option<Box<Observer>>,
-    connections: Mutex<HashMap<u64, TcpStream>>,
+    /// What the observer's first panic carried.
+    observer_panic: Mutex<Option<Box<dyn Any + Send>>>,
+    connections: Mutex<HashMap<u64, Arc<TcpStream>>>,
     stopping: AtomicBool,
 }
 
@@ -84,6 +88,7 @@ impl Shared {
             journal: Mutex::default(),
             clock,
             observer,
+            observer_panic: Mutex::default(),
             connections: Mutex::default(),
             stopping: AtomicBool::new(false),
         }
@@ -145,6 +150,11 @@ impl Shared {
         lock(&self.connections).len()
     }
 
+    /// Whether the emulator is ending.
+    pub(super) fn stops(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
     fn dressed(&self, response: Response, request: &Request, now: SystemTime) -> Response {
         lock(&self.service).dressed(response, None, request, now)
     }
@@ -152,7 +162,10 @@ impl Shared {
     fn record(&self, record: RecordedRequest) {
         let Some(observer) = &self.observer else { return lock(&self.journal).push(record) };
         lock(&self.journal).push(record.clone());
-        observer(&record);
+        // A panic is kept for whoever drops the emulator: here, nobody's test would fail.
+        if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| observer(&record))) {
+            lock(&self.observer_panic).get_or_insert(panic);
+        }
     }
 }
 
@@ -200,8 +213,11 @@ impl Drop for Server {
         // itself.
         let woken = TcpStream::connect_timeout(&self.reachable_address(), Duration::from_secs(1));
         if let (Ok(_), Some(thread)) = (woken, self.thread.take()) {
-            // A panic of an observer has been reported on its own thread.
             let _ = thread.join();
+        }
+        let panic = lock(&self.shared.observer_panic).take();
+        if let Some(panic) = panic.filter(|_| !thread::panicking()) {
+            panic::resume_unwind(panic);
         }
     }
 }
@@ -218,21 +234,20 @@ fn listen<'scope>(
     scope: &'scope Scope<'scope, '_>,
 ) {
     for (number, stream) in (0_u64..).zip(listener.incoming()) {
-        if shared.stopping.load(Ordering::SeqCst) {
+        if shared.stops() {
             break;
         }
-        let registered = stream.and_then(|stream| Ok((stream.try_clone()?, stream)));
-        let Ok((handle, stream)) = registered else {
+        let Ok(stream) = stream.map(Arc::new) else {
             // Out of file descriptors, most likely: do not spin until one is free.
             thread::sleep(Duration::from_millis(10));
             continue;
         };
         // Registered before it is served, so that stopping finds it.
-        lock(&shared.connections).insert(number, handle);
+        lock(&shared.connections).insert(number, Arc::clone(&stream));
         let guard = Registration { shared, number };
         let _ = thread::Builder::new().spawn_scoped(scope, move || {
             let _guard = guard;
-            let _ = connection::serve(&stream, shared);
+            let _ = connection::serve(&stream, shared, connection::MAX_WAIT);
         });
     }
     for connection in lock(&shared.connections).values() {

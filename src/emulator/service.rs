@@ -135,9 +135,8 @@ impl Service {
         version: ApiVersion,
         now: SystemTime,
     ) -> Result<Response, Problem> {
-        let order = TokenOrder::parse(request, version, "createTokenWithScopes")?;
-        // Ours: an empty list is taken as no list; no recording shows what the real service does.
-        let scopes = order.scopes.unwrap_or_default();
+        let order = TokenOrder::of_create(request, version)?;
+        let scopes = order.scopes;
         let limit = if scopes.is_empty() { Limit::Create } else { Limit::CreateWithToken };
         self.admit(limit, now)?;
 
@@ -173,11 +172,10 @@ impl Service {
         now: SystemTime,
     ) -> Result<Response, Problem> {
         // Ours: the body is judged before the identity; no recording shows both wrong.
-        let order = TokenOrder::parse(request, version, "scopes")?;
-        let scopes = order.required_scopes()?;
+        let order = TokenOrder::of_issue(request, version)?;
         self.admit(Limit::Issue, now)?;
         self.directory.identity(id).ok_or_else(not_owned)?;
-        Ok(Response::json(200, self.token_for(id, scopes, order.life, now)))
+        Ok(Response::json(200, self.token_for(id, &order.scopes, order.life, now)))
     }
 
     fn exchange(

@@ -1,8 +1,14 @@
 //! The text that a signature covers, and what people's own signing code takes in its place.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
 use super::request::{Request, percent_decoded};
 
 const HASH_OF_NOTHING: &str = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+
+/// What the official Java client sends beside its signature: the string that it signed.
+pub(super) const STRING_TO_SIGN: &str = "x-ms-hmac-string-to-sign-base64";
 
 /// The parts of the string to sign.
 pub(super) struct Signed<'a> {
@@ -27,7 +33,7 @@ impl Signed<'_> {
     }
 
     /// What people's own signing code gets wrong, each with the string that it signs then.
-    pub(super) fn usual_mistakes(&self) -> Vec<(&'static str, String)> {
+    pub(super) fn usual_mistakes(&self) -> Vec<(String, String)> {
         let verb = self.request.method.as_str();
         let target = self.request.path_and_query();
         let Self { date, host, content_hash, .. } = self;
@@ -62,6 +68,14 @@ impl Signed<'_> {
                 "date, host and hash were joined with line feeds in place of semicolons",
                 format!("{verb}\n{target}\n{date}\n{host}\n{content_hash}"),
             ),
+            (
+                "date, host and hash were joined with commas in place of semicolons",
+                format!("{verb}\n{target}\n{date},{host},{content_hash}"),
+            ),
+            (
+                "the hash was signed before the host",
+                format!("{verb}\n{target}\n{date};{content_hash};{host}"),
+            ),
             ("a line feed was signed behind the last line", format!("{expected}\n")),
             ("the lines were joined with CR LF in place of LF", expected.replace('\n', "\r\n")),
         ];
@@ -74,7 +88,33 @@ impl Signed<'_> {
                 ));
             }
         }
+        let mut mistakes: Vec<_> =
+            mistakes.into_iter().map(|(reason, text)| (reason.to_owned(), text)).collect();
+        for other in other_loopback_hosts(host) {
+            let reason = format!("the host signed was {other}, not the Host header");
+            mistakes.push((reason, with_host(&other)));
+        }
         mistakes
+    }
+
+    /// The string that the client says it signed.
+    pub(super) fn told_by_the_client(&self) -> Option<String> {
+        let bytes = BASE64_STANDARD.decode(self.request.header(STRING_TO_SIGN)?).ok()?;
+        String::from_utf8(bytes).ok()
+    }
+
+    /// Names where a string departs from the expected one.
+    pub(super) fn parts_unlike(&self, told: &str) -> String {
+        const NAMES: [&str; 5] =
+            ["the verb", "the path with its query", "the date", "the host", "the content hash"];
+
+        let (expected, told) = (self.expected(), parts(told));
+        let unlike = NAMES.into_iter().zip(parts(&expected).into_iter().flatten());
+        let unlike = unlike.zip(told.into_iter().flatten());
+        let names: Vec<&str> = unlike
+            .filter_map(|((name, expected), told)| (expected != told).then_some(name))
+            .collect();
+        if names.is_empty() { "the form".to_owned() } else { names.join(", ") }
     }
 
     fn string(&self, verb: &str, path_and_query: &str, host: &str) -> String {
@@ -86,4 +126,22 @@ impl Signed<'_> {
 fn colons_encoded(target: &str) -> String {
     let encoded = target.replace(':', "%3A");
     encoded.replace("/%3A", "/:")
+}
+
+/// Verb, target, date, host and hash; `None` for what is not three lines with two semicolons.
+fn parts(text: &str) -> Option<[&str; 5]> {
+    let [verb, target, last] = *text.split('\n').collect::<Vec<_>>() else { return None };
+    let [date, host, hash] = *last.split(';').collect::<Vec<_>>() else { return None };
+    Some([verb, target, date, host, hash])
+}
+
+/// The same machine by its other name, with the port and without.
+fn other_loopback_hosts(host: &str) -> Vec<String> {
+    let (name, port) = host.split_once(':').map_or((host, ""), |(name, port)| (name, port));
+    let other = match name {
+        "localhost" => "127.0.0.1",
+        "127.0.0.1" => "localhost",
+        _ => return Vec::new(),
+    };
+    vec![format!("{other}:{port}"), other.to_owned()]
 }

@@ -15,9 +15,12 @@ const ADVERTISED_BY_ISSUE: &str = "2020-07-20-preview2, 2021-03-07, 2021-10-31-p
 /// The Teams exchange has a list of its own, last recorded in June 2023.
 const ADVERTISED_BY_EXCHANGE: &str = "2021-10-31-preview, 2022-06-01, 2022-10-01, 2023-08-01";
 
-// Ours: 2020-07-20-preview2 is advertised but not spoken, its requests and answers have another
-// shape.
-const SUPPORTED: [&str; 11] = [
+// Ours: not spoken are 2020-07-20-preview1 and -preview2 (requests and answers of another shape),
+// 2021-03-31-preview1 (only its Teams exchange was recorded), and 2025-04-01-preview (a draft that
+// the service was never seen to serve). 2021-02-22-preview1, which the service listed until 2024,
+// is spoken as 2021-03-07; no request under it is public.
+const SUPPORTED: [&str; 13] = [
+    "2021-02-22-preview1",
     "2021-03-07",
     "2021-10-31-preview",
     "2021-11-01",
@@ -26,11 +29,15 @@ const SUPPORTED: [&str; 11] = [
     "2023-08-01",
     "2023-10-01",
     PREVIEW_WITH_CUSTOM_IDS,
+    PREVIEW_OF_ISSUE,
     "2025-06-30",
     "2026-07-22",
     "2026-09-23",
 ];
 const PREVIEW_WITH_CUSTOM_IDS: &str = "2025-03-02-preview";
+/// Advertised where a token is issued, and nowhere else.
+// Ours: spoken there as the stable versions around it; no request under it is public.
+const PREVIEW_OF_ISSUE: &str = "2025-03-31-preview";
 
 impl ApiVersion {
     /// The version that a request names, if it has the operation.
@@ -45,7 +52,10 @@ impl ApiVersion {
             // Ours: the path exists in every version, but nothing public shows a GET of an older
             // one.
             Operation::Get => version.has_custom_ids(),
-            Operation::Create | Operation::Delete | Operation::Issue | Operation::Revoke => true,
+            Operation::Issue => true,
+            Operation::Create | Operation::Delete | Operation::Revoke => {
+                version.0 != PREVIEW_OF_ISSUE
+            }
         });
         version.ok_or_else(|| {
             // Ours: the real message shows an internal address here, and its headers are not known.
@@ -66,7 +76,8 @@ impl ApiVersion {
     }
 
     fn has_teams_exchange(self) -> bool {
-        self.0 == "2021-10-31-preview" || self.exchange_names_app_and_user()
+        self.0 != PREVIEW_OF_ISSUE
+            && (self.0 == "2021-10-31-preview" || self.exchange_names_app_and_user())
     }
 
     /// Before, the body of the Teams exchange was the token alone.
@@ -112,6 +123,7 @@ mod tests {
                 version.has_custom_ids(),
             ]
         };
+        assert_eq!(features("2021-02-22-preview1"), [false, false, false, false, false]);
         assert_eq!(features("2021-03-07"), [false, false, false, false, false]);
         assert_eq!(features("2021-10-31-preview"), [true, false, false, false, false]);
         assert_eq!(features("2021-11-01"), [false, false, false, false, false]);
@@ -125,7 +137,14 @@ mod tests {
 
     #[test]
     fn speaks_no_other_version() {
-        for text in ["2020-07-20-preview2", "2025-03-31-preview", "2023-10-02", "", "2023-10-01 "] {
+        for text in [
+            "2020-07-20-preview2",
+            "2021-03-31-preview1",
+            "2025-04-01-preview",
+            "2023-10-02",
+            "",
+            "2023-10-01 ",
+        ] {
             assert_eq!(ApiVersion::parse(text), None, "{text}");
         }
     }

@@ -8,6 +8,7 @@ use crate::local::{builder, client};
 #[test]
 fn each_published_version_is_sent_and_served() {
     for version in [
+        "2021-02-22-preview1",
         "2021-03-07",
         "2021-10-31-preview",
         "2021-11-01",
@@ -69,6 +70,19 @@ fn a_version_that_the_service_does_not_have_is_refused_by_it() {
         let advice = "; choose another with api_version on the builder [host ";
         assert!(error.to_string().contains(advice), "{error}");
         assert!(error.to_string().contains(&format!(", api-version {version},")), "{error}");
+    }
+}
+
+/// As it is advertised.
+#[test]
+fn the_preview_of_march_2025_only_issues_tokens() {
+    let emulator = Emulator::start().unwrap();
+    let user = client(&emulator).create_user().unwrap();
+    let preview = builder(&emulator).api_version("2025-03-31-preview").build().unwrap();
+    preview.issue_token(&user, ["chat"]).unwrap();
+    let exchange = preview.exchange_teams_user_token("token", "app", "user").map(drop);
+    for refused in [preview.revoke_tokens(&user), preview.delete_user(&user), exchange] {
+        assert_eq!(refused.unwrap_err().code(), Some("UnsupportedApiVersion"));
     }
 }
 

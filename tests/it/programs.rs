@@ -155,7 +155,28 @@ fn sign_an_email_hides_the_signature_unless_told() {
         );
         assert!(text.contains("\nx-ms-date: Thu, 01 Jan 1970 00:00:00 GMT\n"), "{text}");
     }
-    assert!(outcome("sign_an_email", &["yesterday"], None).is_err());
+    let refused = run(example("sign_an_email").arg("yesterday"));
+    let usage = "sign_an_email: takes [--show-signature] [SECONDS_SINCE_1970], and nothing else\n";
+    assert_eq!(String::from_utf8(refused.stderr).unwrap(), usage);
+    assert_eq!(refused.status.code(), Some(2));
+}
+
+/// Where a `println!` would panic.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_an_error_like_others() {
+    use std::process::Stdio;
+
+    for (name, argument) in
+        [("emulator", Some("--help")), ("errors_by_kind", None), ("sign_an_email", None)]
+    {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let output =
+            example(name).args(argument).stdout(full).stderr(Stdio::piped()).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.lines().last().unwrap().starts_with(&format!("{name}: ")), "{stderr}");
+    }
 }
 
 fn signature_under_zeros(target: &str, date: &str, hash: &str) -> String {

@@ -4,8 +4,11 @@ use std::io::ErrorKind;
 use std::time::{Duration, SystemTime};
 
 use acs_identity::emulator::Emulator;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use sha2::{Digest, Sha256};
 
-use super::{Answer, create, encoded, exchange, post};
+use super::{Answer, Call, create, encoded, exchange, post};
 
 const DENIED: &str = r#"{"error":{"code":"Denied","message":"Denied by the resource provider."}}"#;
 const WRONG_HASH: &str = r#"{"error":{"code":"Denied","message":"Request 'x-ms-content-sha256' differs from generated content hash."}}"#;
@@ -201,4 +204,65 @@ fn a_bad_access_key_is_refused_and_not_repeated() {
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert_eq!(error.to_string(), "the access key is empty or not base64");
     }
+}
+
+/// Java tells what it signed, so the record can tell the key from the string.
+#[test]
+fn a_string_to_sign_that_was_sent_along_is_shown_and_judged() {
+    let emulator = Emulator::start().unwrap();
+    let other = Emulator::start().unwrap();
+    let host = emulator.endpoint().replace("http://", "");
+    let told = |call: &Call, host: &str| {
+        let hash = BASE64_STANDARD.encode(Sha256::digest(""));
+        let date = httpdate::fmt_http_date(call.date);
+        format!("POST\n{}\n{date};{host};{hash}", call.target)
+    };
+    let refusal = |bytes: String| {
+        assert_eq!(exchange(&emulator, &bytes).unwrap().status, 401);
+        emulator.requests().pop().unwrap().refusal().unwrap().to_owned()
+    };
+    let with = |call: Call, told: &str| {
+        call.header(&format!("x-ms-hmac-string-to-sign-base64: {}", BASE64_STANDARD.encode(told)))
+    };
+
+    let mut spoilt = post("/identities", "");
+    spoilt.signed_host = Some("gateway".to_owned());
+    let text = told(&spoilt, "gateway");
+    let refused = refusal(with(spoilt, &text).signed(&emulator));
+    assert!(
+        refused.starts_with("the signature does not match: the host differs; the "),
+        "{refused}"
+    );
+    let tail = format!(", but {text:?} was signed, as x-ms-hmac-string-to-sign-base64 says");
+    assert!(refused.ends_with(&tail), "{refused}");
+
+    let mut under_another_key = post("/identities", "");
+    under_another_key.signed_host = Some(host.clone());
+    let text = told(&under_another_key, &host);
+    let bytes = with(under_another_key, &text).signed(&other);
+    let refused = refusal(bytes.replace(&other.endpoint().replace("http://", ""), &host));
+    assert!(refused.starts_with("the signature does not match: the key differs; "), "{refused}");
+}
+
+#[test]
+fn the_other_name_of_this_machine_is_recognized() {
+    let emulator = Emulator::start().unwrap();
+    let mut spoilt = post("/identities", "");
+    let host = emulator.endpoint().replace("http://127.0.0.1", "localhost");
+    spoilt.signed_host = Some(host.clone());
+    assert_eq!(spoilt.send(&emulator).status, 401);
+    let refusal = emulator.requests().pop().unwrap().refusal().unwrap().to_owned();
+    let reason = format!("the host signed was {host}, not the Host header; ");
+    assert!(refusal.contains(&reason), "{refusal}");
+}
+
+#[test]
+fn the_case_of_the_scheme_does_not_matter() {
+    let emulator = Emulator::start().unwrap();
+    emulator.accept_bearer_token("t");
+    let signed = post("/identities", "").signed(&emulator);
+    let signed = signed.replace("HMAC-SHA256", "hmac-sha256");
+    assert_eq!(exchange(&emulator, &signed).unwrap().status, 201);
+    let bearer = "POST /identities?api-version=2023-10-01 HTTP/1.1\r\nHost: a\r\nAuthorization: bearer t\r\n\r\n";
+    assert_eq!(exchange(&emulator, bearer).unwrap().status, 201);
 }

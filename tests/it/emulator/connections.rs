@@ -1,6 +1,8 @@
 //! Connections: how they are kept, shared, refused and ended.
 
 use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
@@ -155,6 +157,32 @@ fn what_is_no_acceptable_http_is_refused_and_the_connection_closed() {
             "this is not well-formed HTTP/1.1",
         ),
         (
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\n".to_owned(),
+            501,
+            "the Transfer-Encoding is not chunked, and no other is known here",
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n".to_owned(),
+            501,
+            "the Transfer-Encoding is not chunked, and no other is known here",
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"
+                .to_owned(),
+            400,
+            "the request has both Content-Length and Transfer-Encoding",
+        ),
+        (
+            "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(),
+            400,
+            "HTTP/1.0 has no Transfer-Encoding",
+        ),
+        (
+            format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(65_534)),
+            431,
+            "the head is larger than 64 KiB",
+        ),
+        (
             format!("POST / HTTP/1.1\r\nHost: a\r\nX: {long}\r\n\r\n"),
             431,
             "the head is larger than 64 KiB",
@@ -209,7 +237,33 @@ fn the_observer_sees_each_request_before_its_answer_and_may_panic() {
     let request = post("/identities", "").signed(&emulator);
     assert_eq!(exchange(&emulator, &request).unwrap().status, 201);
     assert_eq!(*seen.lock().unwrap(), [("POST".to_owned(), Some(201))]);
-    exchange(&emulator, &request).unwrap_err();
-    assert_eq!(exchange(&emulator, &request).unwrap().status, 201);
+    for _ in 0..2 {
+        assert_eq!(exchange(&emulator, &request).unwrap().status, 201);
+    }
     until(|| emulator.open_connections() == 0);
+    let panic = catch_unwind(AssertUnwindSafe(|| drop(emulator))).unwrap_err();
+    assert!(panic.downcast_ref::<&str>().unwrap().contains("the second request is unlucky"));
+}
+
+#[test]
+fn a_client_that_will_send_no_more_still_gets_its_answer() {
+    let emulator = Emulator::start().unwrap();
+    for fault in [Fault::delay(Duration::from_millis(50)), Fault::drip(Duration::from_millis(1))] {
+        emulator.inject(fault);
+        let mut stream = connect(&emulator);
+        let request = post("/identities", "").signed(&emulator);
+        stream.get_mut().write_all(request.as_bytes()).unwrap();
+        stream.get_mut().shutdown(Shutdown::Write).unwrap();
+        assert_eq!(read_answer(&mut stream).unwrap().status, 201);
+    }
+    // Nor does its wait outlive the emulator.
+    emulator.inject(Fault::delay(Duration::from_secs(3_600)));
+    let mut stream = connect(&emulator);
+    let request = post("/identities", "").signed(&emulator);
+    stream.get_mut().write_all(request.as_bytes()).unwrap();
+    stream.get_mut().shutdown(Shutdown::Write).unwrap();
+    until(|| emulator.request_count() == 3);
+    let start = Instant::now();
+    drop(emulator);
+    assert!(start.elapsed() < Duration::from_secs(2));
 }
