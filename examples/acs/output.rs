@@ -1,6 +1,5 @@
 //! What is printed: data on stdout, everything else on stderr.
 
-use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Write as _};
 
 use acs_identity::{AccessToken, CommunicationUserIdentifier};
@@ -56,12 +55,14 @@ impl Record {
     }
 
     pub(crate) fn print(&self, format: Format) -> Result<(), Failure> {
-        write_stdout(&self.render(format)).map_err(|error| {
-            let mut message = unwritable(&error);
-            if let Some(user) = &self.created {
-                let _ = write!(message, "; the user {user} was created: use it or delete it");
-            }
-            Failure::new(Exit::Service, message)
+        let text = self.render(format);
+        let Some(user) = &self.created else {
+            return write_stdout(&text)
+                .map_err(|error| Failure::new(Exit::Service, unwritable(&error)));
+        };
+        write_to_somebody(&text).map_err(|error| {
+            let saved = format!("; the user {user} was created: use it or delete it");
+            Failure::new(Exit::Service, unwritable(&error) + &saved)
         })
     }
 
@@ -89,11 +90,49 @@ impl Record {
 
 /// Writes all of it, or fails; a reader that went away has what it wanted.
 pub(crate) fn write_stdout(text: &str) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match write_all(text) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         result => result,
     }
+}
+
+/// Writes what must not be lost: fails as well if nobody is there to read it.
+fn write_to_somebody(text: &str) -> io::Result<()> {
+    if is_closed() {
+        return Err(io::Error::other("it is closed"));
+    }
+    write_all(text)
+}
+
+fn write_all(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
+}
+
+/// Whether stdout was closed when the program began.
+///
+/// In its place the standard library then opens the null device, for reading as well. Whoever wants
+/// to throw the data away (`>/dev/null`) opens it for writing alone.
+#[cfg(unix)]
+fn is_closed() -> bool {
+    use std::fs::{self, File};
+    use std::io::Read as _;
+    use std::os::fd::AsFd as _;
+    use std::os::unix::fs::MetadataExt as _;
+
+    let Ok(mut stdout) = io::stdout().as_fd().try_clone_to_owned().map(File::from) else {
+        return true;
+    };
+    let is_null = match (stdout.metadata(), fs::metadata("/dev/null")) {
+        (Ok(stdout), Ok(null)) => stdout.rdev() == null.rdev(),
+        _ => false,
+    };
+    is_null && stdout.read(&mut [0]).is_ok()
+}
+
+#[cfg(not(unix))]
+fn is_closed() -> bool {
+    false
 }
 
 pub(crate) fn unwritable(error: &io::Error) -> String {
