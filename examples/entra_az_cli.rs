@@ -48,7 +48,9 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Failure> {
-    let endpoint = std::env::args().nth(1).ok_or("the endpoint is missing")?;
+    let endpoint = std::env::args().nth(1).ok_or(
+        "the endpoint is missing: cargo run --example entra_az_cli -- https://<resource>.communication.azure.com",
+    )?;
     let client = CommunicationIdentityClient::new(&endpoint, Credential::bearer(token_of_az))?;
 
     let user = client.create_user()?;

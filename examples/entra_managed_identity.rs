@@ -61,7 +61,9 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Failure> {
-    let endpoint = env::args().nth(1).ok_or("the endpoint is missing")?;
+    let endpoint = env::args().nth(1).ok_or(
+        "the endpoint is missing: cargo run --example entra_managed_identity -- https://<resource>.communication.azure.com",
+    )?;
     let credential = Credential::bearer(token_of_managed_identity);
     let client = CommunicationIdentityClient::new(&endpoint, credential)?;
 

@@ -160,5 +160,6 @@ fn without_secrets(mut message: String, arguments: &[OsString]) -> String {
             }
         }
     }
-    message
+    // Nor is what a terminal would obey.
+    message.replace(|c: char| c.is_control() && c != '\n', "")
 }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use acs_identity::{CommunicationIdentityClient, CommunicationUserIdentifier, Error};
+use acs_identity::{CommunicationIdentityClient, CommunicationUserIdentifier, Error, ErrorKind};
 
 use crate::arguments::{Delete, Whom};
 use crate::confirm;
@@ -22,11 +22,15 @@ use crate::progress::Progress;
 /// allows in 30 seconds.
 const WORKERS: usize = 8;
 
+/// After as many requests in a row that could not be sent, the rest is not tried: each takes its
+/// time to fail, and none would do otherwise.
+const UNSENT_IN_A_ROW: usize = 20;
+
 pub(crate) fn run(client: &CommunicationIdentityClient, delete: Delete) -> Result<(), Failure> {
     let Delete { whom, yes, rate } = delete;
     let (ids, file) = match whom {
-        Whom::Users(users) => (Ids { users, malformed: Vec::new() }, None),
-        Whom::File(path) => (read(&path)?, Some(path.display().to_string())),
+        Whom::Users(users) => (Ids { users: ids::once_each(users), malformed: Vec::new() }, None),
+        Whom::File(path) => (read(&path)?, Some(name_of(&path))),
     };
     let host = client.endpoint().host();
     let question = match ids.users.as_slice() {
@@ -65,6 +69,7 @@ struct Tally {
     gone: usize,
     failed: usize,
     malformed: usize,
+    unsent_in_a_row: usize,
     worst: Option<Exit>,
 }
 
@@ -77,29 +82,46 @@ impl Tally {
         result: Result<(), Error>,
         progress: &Progress,
     ) -> bool {
+        match &result {
+            Err(error) if error.kind() == ErrorKind::Connection => self.unsent_in_a_row += 1,
+            // What was under way when it was given up does not take that back.
+            _ if self.is_given_up() => {}
+            _ => self.unsent_in_a_row = 0,
+        }
         let Err(failure) = result.map_err(Failure::from) else {
             self.deleted += 1;
             return true;
         };
         if gone_is_fine && failure.exit == Exit::NotFound {
             self.gone += 1;
+            // By name: whoever took another resource's file sees it.
+            progress.note(&format!("{user}: not known to the service"));
             return true;
         }
         self.failed += 1;
         self.worst = self.worst.max(Some(failure.exit));
         progress.note(&format!("{user}: {}", failure.message));
         // The credential is the same for all of them.
-        failure.exit != Exit::Authentication
+        failure.exit != Exit::Authentication && !self.is_given_up()
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.unsent_in_a_row >= UNSENT_IN_A_ROW
     }
 
     fn conclude(&self, total: usize, file: Option<&str>) -> Result<(), Failure> {
         let left = total - self.deleted - self.gone - self.failed;
         let mut summary = format!("{} deleted", self.deleted);
+        let not_tried = if self.is_given_up() {
+            "not tried, since the service was not reached many times in a row"
+        } else {
+            "not tried"
+        };
         for (number, what) in [
             (self.gone, "not known to the service (gone already, or another resource's)"),
             (self.failed, "failed"),
             (self.malformed, "malformed"),
-            (left, "not tried"),
+            (left, not_tried),
         ] {
             if number > 0 {
                 let _ = write!(summary, ", {number} {what}");
@@ -121,13 +143,22 @@ impl Tally {
 
 fn read(path: &Path) -> Result<Ids, Failure> {
     let mut stdin = Vec::new();
-    let file = match path.to_str() {
-        Some("-") => io::stdin().read_to_end(&mut stdin).map(|_| stdin),
-        _ => std::fs::read(path),
+    let file = if is_stdin(path) {
+        io::stdin().read_to_end(&mut stdin).map(|_| stdin)
+    } else {
+        std::fs::read(path)
     };
-    let path = path.display();
-    let file = file.map_err(|error| Failure::usage(format!("{path} cannot be read: {error}")))?;
-    ids::parse(&file).map_err(|reason| Failure::usage(format!("{path} cannot be read: {reason}")))
+    let name = name_of(path);
+    let file = file.map_err(|error| Failure::usage(format!("{name} cannot be read: {error}")))?;
+    ids::parse(&file).map_err(|reason| Failure::usage(format!("{name} cannot be read: {reason}")))
+}
+
+fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+fn name_of(path: &Path) -> String {
+    if is_stdin(path) { "stdin".to_owned() } else { path.display().to_string() }
 }
 
 /// Deletes users until `report`, which is called on this thread, says to stop; what is under way

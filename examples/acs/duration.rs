@@ -2,6 +2,15 @@
 
 use std::time::Duration;
 
+/// How long a token may live, as the service has it.
+pub(crate) fn parse_lifetime(text: &str) -> Result<Duration, &'static str> {
+    let lifetime = parse(text)?;
+    if (60 * 60..=24 * 60 * 60).contains(&lifetime.as_secs()) {
+        return Ok(lifetime);
+    }
+    Err("expected 60m to 24h")
+}
+
 pub(crate) fn parse(text: &str) -> Result<Duration, &'static str> {
     const EXPECTED: &str = "expected hours, minutes or seconds such as 2h, 90m, 1h30m or 20s";
     let mut seconds: u64 = 0;

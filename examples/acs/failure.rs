@@ -53,6 +53,10 @@ impl Exit {
     fn of(error: &Error) -> Self {
         match (error.kind(), error.status()) {
             (ErrorKind::InvalidInput, _) => Self::Usage,
+            // A value of the command line that only the service knows to be wrong, such as a scope.
+            (ErrorKind::Service, Some(400)) if error.code() == Some("ValidationError") => {
+                Self::Usage
+            }
             // Answered with 401, and yet not about the credential.
             (ErrorKind::Service, _) if error.code() == Some("IdentityNotOwned") => Self::NotFound,
             (ErrorKind::Credential, _) | (ErrorKind::Service, Some(401 | 403)) => {

@@ -3,11 +3,10 @@
 
 use std::path::PathBuf;
 
-use acs_identity::CommunicationUserIdentifier;
 use clap::builder::{PossibleValuesParser, ValueParser};
 use clap::{Arg, ArgAction, ArgGroup, Command, value_parser};
 
-use crate::duration;
+use crate::{duration, ids};
 
 const ABOUT: &str =
     "Users and access tokens of Azure Communication Services, from a shell, from cron and from CI.";
@@ -20,12 +19,12 @@ The settings come from the first of these that is there:
 Other users of a machine can read its processes' arguments: prefer the variables.
 
 Exit codes:
-  0  done
+  0  done; ids in a file that the service does not know count as gone
   1  the service failed or was not reached, or stdout could not be written
-  2  wrong usage or settings, a malformed id, or not confirmed
+  2  wrong usage or settings, a malformed id, a value that the service refuses, or not confirmed
   3  the credential was refused, or could not be had
   4  throttled
-  5  not found: no such user, or another resource's
+  5  not found: no such user, or another resource's (with --user)
 Of several failures the worst counts: 3, then 1, 4, 2, 5.
 
 Data goes to stdout, everything else to stderr. The data is JSON with the names that az has, or its values in one line
@@ -40,8 +39,13 @@ Examples:
 
 const DELETE_HELP: &str = "\
 With --from-file, ids are read from lines of which blank ones and those that begin with # are skipped. Several are
-deleted at once, failures are reported and passed over, and an id that the service does not know counts as gone already: run
-it again with the same file until it succeeds. Only a refused credential ends it early.";
+deleted at once, failures are reported and passed over, and an id that the service does not know is named and counts as
+gone already: run it again with the same file until it succeeds. A refused credential ends it early, and so does a service
+that is not reached 20 times in a row.";
+
+const CHECK_HELP: &str = "\
+Nothing is sent, so it cannot tell whether the key is right, nor whether there is such a resource; and a token command is
+not run.";
 
 const EXCHANGE_HELP: &str = "\
 Other users of a machine can read its processes' arguments: prefer --teams-token - and the token on stdin.";
@@ -64,7 +68,8 @@ pub(crate) fn grammar() -> Command {
         )
         .subcommand(
             Command::new("check")
-                .about("Check the settings and show them, without secrets; send nothing"),
+                .about("Check the settings and show them, without secrets; send nothing")
+                .after_help(CHECK_HELP),
         )
 }
 
@@ -99,7 +104,7 @@ fn issue() -> Command {
         .required(true)
         .help("What the token allows: chat, voip, chat.join, chat.join.limited, voip.join; several are fine");
     let expires_in = option("expires-in", "TIME")
-        .value_parser(duration::parse)
+        .value_parser(duration::parse_lifetime)
         .help("How long the token lives: 90m, 2h, from 60 minutes to 24 hours [default: 24h]");
     let user = user().help("The id of the user; without it, one is created");
     Command::new("issue")
@@ -138,11 +143,11 @@ fn settings() -> [Arg; 6] {
             .help("endpoint=https://...;accesskey=..., from the portal's Keys page"),
         option("endpoint", "URL").help("The resource's address, with --token-command"),
         option("token-command", "COMMAND")
-            .help("Runs in the shell and prints a bearer token, bare or as az's JSON"),
+            .help("Run in the shell; prints a bearer token, bare or as az's JSON, within 60 s and --timeout"),
         option("api-version", "VERSION").help("The version of the service's interface"),
         option("timeout", "TIME")
             .value_parser(duration::parse)
-            .help("How long a request may take, retries included [default: 100s]"),
+            .help("How long a request may take, with retries and --token-command [default: 100s]"),
         option("output", "FORMAT")
             .short('o')
             .value_parser(PossibleValuesParser::new(["json", "tsv", "text"]))
@@ -153,8 +158,7 @@ fn settings() -> [Arg; 6] {
 }
 
 fn user() -> Arg {
-    let parser = |id: &str| id.parse::<CommunicationUserIdentifier>();
-    option("user", "ID").short('u').value_parser(ValueParser::new(parser))
+    option("user", "ID").short('u').value_parser(ValueParser::new(ids::parse_id))
 }
 
 fn yes() -> Arg {

@@ -20,29 +20,39 @@ pub(crate) fn parse(file: &[u8]) -> Result<Ids, &'static str> {
     }
     let text = String::from_utf8_lossy(file);
     let mut ids = Ids::default();
-    let mut seen = HashSet::new();
     for (number, line) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        match parse_line(line) {
-            Ok(user) if !seen.insert(user.clone()) => {}
+        match parse_id(line) {
             Ok(user) => ids.users.push(user),
             Err(reason) => ids.malformed.push((number, reason)),
         }
     }
+    ids.users = once_each(ids.users);
     Ok(ids)
+}
+
+/// In their order, and without repetitions.
+pub(crate) fn once_each(
+    mut users: Vec<CommunicationUserIdentifier>,
+) -> Vec<CommunicationUserIdentifier> {
+    let mut seen = HashSet::new();
+    users.retain(|user| seen.insert(user.clone()));
+    users
 }
 
 /// Stricter than the library, which leaves unknown forms to the service. The service would not know
 /// the id, and a file of something else (a table, JSON) would look like one whose users are all
 /// gone.
-fn parse_line(line: &str) -> Result<CommunicationUserIdentifier, String> {
+pub(crate) fn parse_id(text: &str) -> Result<CommunicationUserIdentifier, String> {
     let user: CommunicationUserIdentifier =
-        line.parse().map_err(|error: acs_identity::Error| error.to_string())?;
+        text.parse().map_err(|error: acs_identity::Error| error.to_string())?;
     let alien = |c: char| !c.is_ascii_graphic() || matches!(c, '"' | '\'' | ',' | ';');
-    if !line.starts_with("8:") || line.contains(alien) {
+    // Nothing is behind `8:` and `8:acs:`, whose ends a script has lost.
+    let is_whole = text.splitn(3, ':').nth(2).is_some_and(|rest| !rest.is_empty());
+    if !text.starts_with("8:") || !is_whole || text.contains(alien) {
         return Err("it is no user id: expected 8:acs:<resource>_<user> alone".to_owned());
     }
     Ok(user)

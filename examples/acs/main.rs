@@ -8,7 +8,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use acs_identity::{ApiVersion, CommunicationUserIdentifier};
+use acs_identity::CommunicationUserIdentifier;
 
 mod arguments;
 mod confirm;
@@ -53,8 +53,8 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             Record::of_new_user(&settings.client()?.create_user()?).print(format)
         }
         Command::Create { custom_id: Some(custom_id) } => {
-            let settings = settings.with_default_version(ApiVersion::V2025_03_02_PREVIEW);
-            let user = settings.client()?.create_user_with_custom_id(&custom_id)?;
+            let client = settings.for_custom_ids()?.client()?;
+            let user = client.create_user_with_custom_id(&custom_id)?;
             Record::of_new_user(&user).print(format)
         }
         Command::Delete(delete) => delete::run(&settings.client()?, delete),

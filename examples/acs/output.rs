@@ -1,6 +1,5 @@
 //! What is printed: data on stdout, everything else on stderr.
 
-use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Write as _};
 
 use acs_identity::{AccessToken, CommunicationUserIdentifier};
@@ -56,12 +55,14 @@ impl Record {
     }
 
     pub(crate) fn print(&self, format: Format) -> Result<(), Failure> {
-        write_stdout(&self.render(format)).map_err(|error| {
-            let mut message = unwritable(&error);
-            if let Some(user) = &self.created {
-                let _ = write!(message, "; the user {user} was created: use it or delete it");
-            }
-            Failure::new(Exit::Service, message)
+        let text = self.render(format);
+        let Some(user) = &self.created else {
+            return write_stdout(&text)
+                .map_err(|error| Failure::new(Exit::Service, unwritable(&error)));
+        };
+        write_all(&text).map_err(|error| {
+            let saved = format!("; the user {user} was created: use it or delete it");
+            Failure::new(Exit::Service, unwritable(&error) + &saved)
         })
     }
 
@@ -89,11 +90,15 @@ impl Record {
 
 /// Writes all of it, or fails; a reader that went away has what it wanted.
 pub(crate) fn write_stdout(text: &str) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match write_all(text) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         result => result,
     }
+}
+
+fn write_all(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
 }
 
 pub(crate) fn unwritable(error: &io::Error) -> String {

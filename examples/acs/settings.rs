@@ -59,7 +59,9 @@ impl Settings {
             (None, Some(endpoint), Some(command)) => {
                 let source = "--endpoint";
                 let endpoint = endpoint.parse().map_err(|error| refused(source, &error))?;
-                let run = move |_scope: &str| token_command::run(&command, token_command::LIMIT);
+                // It is part of the call that it is run for.
+                let limit = timeout.unwrap_or(token_command::LIMIT).min(token_command::LIMIT);
+                let run = move |_scope: &str| token_command::run(&command, limit);
                 let (credential, credential_kind) = (Credential::bearer(run), "bearer token");
                 Ok(Self { endpoint, credential, credential_kind, source, api_version, timeout })
             }
@@ -87,10 +89,14 @@ impl Settings {
         }
     }
 
-    /// Sets the version to speak where the command line names none.
-    pub(crate) fn with_default_version(mut self, version: ApiVersion) -> Self {
-        self.api_version.get_or_insert(version);
-        self
+    /// Speaks the one version that knows custom ids; the library would refuse others in words for
+    /// programmers.
+    pub(crate) fn for_custom_ids(mut self) -> Result<Self, Failure> {
+        const NEEDED: ApiVersion = ApiVersion::V2025_03_02_PREVIEW;
+        if *self.api_version.get_or_insert(NEEDED) == NEEDED {
+            return Ok(self);
+        }
+        Err(Failure::usage(format!("--custom-id needs --api-version {NEEDED} (or none)")))
     }
 
     pub(crate) fn client(&self) -> Result<CommunicationIdentityClient, Failure> {

@@ -1,11 +1,11 @@
 //! Bearer tokens from another program, such as az.
 
 use std::error::Error;
-use std::io::Read as _;
-use std::process::{Command, Stdio};
+use std::io::{self, IsTerminal as _, Read as _};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use acs_identity::BearerToken;
 use serde_json::Value;
@@ -19,17 +19,29 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 /// before that.
 const ASSUMED_LIFE: Duration = Duration::from_secs(10 * 60);
 
+/// How often to look whether the command has ended, once it has closed its stdout.
+const POLL: Duration = Duration::from_millis(5);
+
 /// More than any token has.
 const MAX_OUTPUT: u64 = 256 * 1024;
 
 /// Runs a command line in the shell and reads the token that it prints; its stderr is the caller's.
 ///
-/// What it prints is in no error.
+/// What it prints is in no error. Once the time is over, it is killed and not waited for: whatever
+/// it has started may keep the pipe open.
 pub(crate) fn run(
     command: &str,
     limit: Duration,
 ) -> Result<BearerToken, Box<dyn Error + Send + Sync>> {
-    let mut child = shell(command)
+    let deadline = Instant::now() + limit;
+    // A group of its own can be killed with all that is in it. On a terminal, only the tool's group
+    // may ask there, and is what Ctrl-C ends.
+    let own_group = !(io::stdin().is_terminal() || io::stderr().is_terminal());
+    let mut shell = shell(command);
+    if own_group {
+        leave_group(&mut shell);
+    }
+    let mut child = shell
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
@@ -42,12 +54,16 @@ pub(crate) fn run(
         // Nobody waits any more once the time is over.
         let _ = sender.send(read.is_some_and(|read| read.is_ok()).then_some(text));
     });
-    let Ok(text) = receiver.recv_timeout(limit) else {
+    let text = receiver.recv_timeout(limit).ok();
+    let status = if text.is_some() { end_of(&mut child, deadline)? } else { None };
+    let (Some(text), Some(status)) = (text, status) else {
+        if own_group {
+            kill_group(&child);
+        }
         let _ = child.kill();
         let _ = child.wait();
         return Err(format!("--token-command did not end within {limit:?}").into());
     };
-    let status = child.wait()?;
     if !status.success() {
         return Err(format!("--token-command failed ({status})").into());
     }
@@ -55,6 +71,17 @@ pub(crate) fn run(
     let (token, expires_on) = token
         .ok_or("--token-command printed neither a token nor JSON with accessToken: run it by hand to see what it prints")?;
     Ok(BearerToken::new(token, expires_on))
+}
+
+/// How a process ended; `None` if it goes on.
+fn end_of(child: &mut Child, deadline: Instant) -> io::Result<Option<ExitStatus>> {
+    loop {
+        let status = child.try_wait()?;
+        if status.is_some() || Instant::now() >= deadline {
+            return Ok(status);
+        }
+        thread::sleep(POLL);
+    }
 }
 
 /// Reads a bare token, or JSON as az prints it.
@@ -85,6 +112,27 @@ fn instant(value: &Value) -> Option<SystemTime> {
     }
     OffsetDateTime::parse(&text, &Rfc3339).ok().map(SystemTime::from)
 }
+
+#[cfg(unix)]
+fn leave_group(command: &mut Command) {
+    use std::os::unix::process::CommandExt as _;
+
+    command.process_group(0);
+}
+
+#[cfg(not(unix))]
+fn leave_group(_: &mut Command) {}
+
+/// The standard library kills no groups. The process was not waited for yet, so the number is its
+/// own.
+#[cfg(unix)]
+fn kill_group(leader: &Child) {
+    let group = format!("-{}", leader.id());
+    let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
+}
+
+#[cfg(not(unix))]
+fn kill_group(_: &Child) {}
 
 #[cfg(not(windows))]
 fn shell(command: &str) -> Command {

@@ -69,9 +69,9 @@ struct Settings {
 
 impl Settings {
     fn from_env() -> Result<Self, Box<dyn Error>> {
-        let connection_string = env::var(VARIABLE)
-            .map_err(|_| format!("{VARIABLE} is not set: set it and build again"))?;
-        Ok(Self { connection_string, user: env::var("ACS_USER_ID").ok() })
+        let connection_string = variable(VARIABLE)?
+            .ok_or_else(|| format!("{VARIABLE} is not set: set it and build again"))?;
+        Ok(Self { connection_string, user: variable("ACS_USER_ID")? })
     }
 
     /// The user's id and the token.
@@ -111,6 +111,12 @@ impl Settings {
             _ => false,
         }
     }
+}
+
+/// One that is empty counts as not set, as CI systems leave it for a secret that is missing.
+fn variable(name: &str) -> Result<Option<String>, String> {
+    let Some(text) = env::var_os(name).filter(|text| !text.is_empty()) else { return Ok(None) };
+    text.into_string().map(Some).map_err(|_| format!("{name} is not UTF-8"))
 }
 
 /// The texts of acs-identity never hold a key, a token or the connection string.

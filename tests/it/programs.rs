@@ -56,18 +56,59 @@ fn errors_by_kind() {
 no key at all: correct the settings; nothing was sent
 a wrong key: check the key
 nobody there: check endpoint, network and proxy; nothing was sent
+no bearer token: log in again, or see what the source of tokens says; nothing was sent
 too many requests: try again in 30 s
 a service that is down: try again later
 a service that says nothing: there may be a user now whose id nobody knows
 a connection that breaks: there may be a user now whose id nobody knows
 a user without a token: use or delete 8:acs:guest: nobody else knows that it exists
 ";
-    assert_eq!(outcome("errors_by_kind", &[], None).as_deref(), Ok(rehearsed));
+    let shown = outcome("errors_by_kind", &[], None).unwrap();
+    let lines: Vec<&str> = shown.lines().collect();
+    // What to do, and below it the error that it is about.
+    let advice: Vec<&str> = lines.iter().step_by(2).copied().collect();
+    assert_eq!(advice, rehearsed.lines().collect::<Vec<_>>());
+    let is_error = |line: &&str| line.starts_with("  create_user_and_token: ");
+    assert!(lines.iter().skip(3).step_by(2).all(is_error), "{shown}");
 
     let emulator = Emulator::builder().access_key(CANARY_KEY).start().unwrap();
     let real = outcome("errors_by_kind", &[], Some(&emulator.connection_string()));
     assert_eq!(real.as_deref(), Ok("one call: all is well\n"));
     assert_eq!(operations(&emulator), [Operation::Create, Operation::Delete]);
+}
+
+const WITH_THE_VARIABLE: [&str; 5] =
+    ["quickstart", "errors_by_kind", "testing_your_app", "tls_roots_and_proxy", "sign_an_email"];
+
+#[test]
+fn an_empty_variable_counts_as_not_set() {
+    for name in WITH_THE_VARIABLE {
+        assert!(outcome(name, &[], Some("")).is_ok(), "{name}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_not_utf_8_is_not_taken_for_none() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    for name in WITH_THE_VARIABLE {
+        let output = run(example(name).env(VARIABLE, OsStr::from_bytes(b"\xff")));
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains(&format!("{VARIABLE} is not UTF-8")), "{name}: {stderr}");
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{name}");
+    }
+}
+
+#[test]
+fn without_an_endpoint_they_say_how_to_give_one() {
+    for name in ["entra_az_cli", "entra_managed_identity"] {
+        let expected = format!(
+            "{name}: the endpoint is missing: cargo run --example {name} -- https://<resource>.communication.azure.com\n"
+        );
+        assert_eq!(outcome(name, &[], None), Err(expected));
+    }
 }
 
 #[test]

@@ -8,9 +8,7 @@ const TOKEN: &str = include_str!(concat!(env!("OUT_DIR"), "/token.txt"));
 
 fn main() -> ExitCode {
     if TOKEN.is_empty() {
-        eprintln!(
-            "built without a token: set COMMUNICATION_SERVICES_CONNECTION_STRING and build again"
-        );
+        eprintln!("built without a token: see the warning that the build printed");
         return ExitCode::FAILURE;
     }
     // Here it would be handed to the calling or chat SDK.

@@ -56,12 +56,20 @@ fn throttling_has_a_code_of_its_own() {
 #[test]
 fn what_the_service_refuses_otherwise_is_its_failure() {
     let emulator = Emulator::start().unwrap();
-    acs(&emulator, &["token", "issue", "-s", "voip", "--expires-in", "59m"]).assert_failed(
-        1,
-        "acs: create_user_and_token: the service answered 400 ValidationError: ExpiresInMinutes value 59 is invalid. Value must be within the [60, 1440] interval (target ExpiresInMinutes)",
-    );
+    emulator.inject(Fault::respond(400));
+    assert_eq!(acs(&emulator, &["user", "create"]).code(), Some(1));
     emulator.inject(Fault::respond(200).body("<html>"));
     assert_eq!(acs(&emulator, &["user", "create"]).code(), Some(1));
+}
+
+#[test]
+fn a_value_that_the_service_refuses_is_wrong_usage() {
+    let emulator = Emulator::start().unwrap();
+    let ended = acs(&emulator, &["token", "issue", "-s", "voice"]);
+    assert_eq!((ended.stdout.as_str(), ended.code()), ("", Some(2)), "{ended:?}");
+    let problem = "acs: create_user_and_token: the service answered 400 ValidationError: ";
+    assert!(ended.stderr.starts_with(problem), "{ended:?}");
+    assert_eq!(emulator.request_count(), 1);
 }
 
 #[test]
@@ -87,8 +95,19 @@ fn several_users_are_all_tried_and_the_worst_failure_counts() {
 
     // The service's own failure, which comes first, is worse than an unknown user.
     emulator.inject(Fault::respond(400));
+    let unknown: Vec<String> = (0..30).map(|number| format!("8:acs:unknown{number}")).collect();
     let mut arguments = vec!["user", "delete", "-y", "-u"];
-    arguments.extend(["8:acs:unknown"; 30]);
+    arguments.extend(unknown.iter().map(String::as_str));
     let ended = acs(&emulator, &arguments);
     assert_eq!(ended.code(), Some(1), "{ended:?}");
+}
+
+#[test]
+fn an_id_that_is_named_twice_is_deleted_once() {
+    let emulator = Emulator::start().unwrap();
+    let [user, other] = &create_users(&emulator, 2)[..] else { unreachable!() };
+    let sent_before = emulator.request_count();
+    acs(&emulator, &["user", "delete", "-y", "-u", user, user]).assert_printed("");
+    acs(&emulator, &["user", "delete", "-y", "-u", other, "-u", other]).assert_printed("");
+    assert_eq!(emulator.request_count() - sent_before, 2);
 }

@@ -80,7 +80,7 @@ fn malformed_lines_are_reported_and_the_rest_is_deleted() {
     let users = create_users(&emulator, 3);
     let [first, second, third] = &users[..] else { unreachable!() };
     let content = format!(
-        "\u{feff}# from yesterday\r\n{first}\r\n\r\n  {second}\t\r\n\"user_id\": CANARY\r\nCANARY\r\n8:acs:a 8:acs:b\r\n4:+15551234567\r\n{first}\r\n{third}"
+        "\u{feff}# from yesterday\r\n{first}\r\n\r\n  {second}\t\r\n\"user_id\": CANARY\r\nCANARY\r\n8:acs:a 8:acs:b\r\n4:+15551234567\r\n{first}\r\n8:\r\n8:acs:\r\n{third}"
     );
     let ids = File::new("malformed", content);
     let ended = delete(&emulator, &ids, &[]);
@@ -91,7 +91,9 @@ fn malformed_lines_are_reported_and_the_rest_is_deleted() {
              acs: {ids}:6: it is no user id: expected 8:acs:<resource>_<user> alone\n\
              acs: {ids}:7: it is no user id: expected 8:acs:<resource>_<user> alone\n\
              acs: {ids}:8: user id is a phone number: expected 8:acs:<resource>_<user>\n\
-             acs: {ids}: 3 deleted, 4 malformed\n"
+             acs: {ids}:10: it is no user id: expected 8:acs:<resource>_<user> alone\n\
+             acs: {ids}:11: it is no user id: expected 8:acs:<resource>_<user> alone\n\
+             acs: {ids}: 3 deleted, 6 malformed\n"
         )
     );
     assert_eq!((ended.stdout.as_str(), ended.code()), ("", Some(2)));
@@ -104,9 +106,47 @@ fn stdin_is_a_file_too() {
     let ids = File::new("stdin", create_users(&emulator, 3).join("\n"));
     let mut command = with_stdin(tool_for(&emulator), &ids);
     let ended = run(command.args(["user", "delete", "-y", "--from-file", "-"]));
-    assert_eq!(ended.stderr, "acs: -: 3 deleted\n");
+    assert_eq!(ended.stderr, "acs: stdin: 3 deleted\n");
     assert_eq!((ended.stdout.as_str(), ended.code()), ("", Some(0)));
     assert!(emulator.users().is_empty());
+    let mut command = with_stdin(tool_for(&emulator), &File::new("stdin-utf-16", b"\xff\xfe8\0"));
+    let ended = run(command.args(["user", "delete", "-y", "--from-file", "-"]));
+    ended.assert_failed(2, "acs: stdin cannot be read: it is UTF-16: save it as UTF-8");
+}
+
+#[test]
+fn ids_that_the_service_does_not_know_are_named() {
+    let emulator = Emulator::start().unwrap();
+    let user = &create_users(&emulator, 1)[0];
+    let ids = File::new("unknown", format!("8:acs:other\n{user}\n"));
+    let ended = delete(&emulator, &ids, &[]);
+    assert_eq!(
+        ended.stderr,
+        format!(
+            "acs: 8:acs:other: not known to the service\n\
+             acs: {ids}: 1 deleted, 1 not known to the service (gone already, or another resource's)\n"
+        )
+    );
+    assert_eq!((ended.stdout.as_str(), ended.code()), ("", Some(0)));
+}
+
+#[test]
+fn a_service_that_is_not_reached_ends_it_early() {
+    let users: Vec<String> = (0..200).map(|number| format!("8:acs:{number}")).collect();
+    let ids = File::new("unreached", users.join("\n"));
+    let arguments = ["user", "delete", "-y", "--from-file", &ids, "--timeout", "1s"];
+    // Nobody listens on the first port.
+    let settings = "endpoint=http://127.0.0.1:1;accesskey=c2VjcmV0";
+    let ended = run(tool().args(arguments).env(QUICKSTART_VARIABLE, settings));
+    assert_eq!((ended.stdout.as_str(), ended.code()), ("", Some(1)), "{ended:?}");
+    let failed = ended.stderr.lines().filter(|line| line.starts_with("acs: 8:")).count();
+    // The last of them and those that were under way with it.
+    assert!((20..40).contains(&failed), "{ended:?}");
+    let summary = format!(
+        "acs: {ids}: 0 deleted, {failed} failed, {} not tried, since the service was not reached many times in a row",
+        200 - failed
+    );
+    assert_eq!(ended.stderr.lines().last(), Some(&*summary));
 }
 
 #[test]

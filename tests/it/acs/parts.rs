@@ -73,3 +73,15 @@ fn a_token_command_that_hangs_is_given_up() {
     assert!(started.elapsed() < Duration::from_secs(30));
     let _ = token_command::LIMIT;
 }
+
+/// The shell ends at once; what it started closes stdout and lives on, or keeps it open.
+#[cfg(unix)]
+#[test]
+fn a_token_command_that_lives_on_without_its_stdout_is_given_up() {
+    for command in ["exec >&-; sleep 60; true", "sleep 60 & true", "sleep 60; true"] {
+        let started = Instant::now();
+        let error = token_command::run(command, Duration::from_millis(50)).unwrap_err();
+        assert_eq!(error.to_string(), "--token-command did not end within 50ms");
+        assert!(started.elapsed() < Duration::from_secs(30), "{command}");
+    }
+}

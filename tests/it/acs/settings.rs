@@ -1,7 +1,7 @@
 //! Where the settings come from.
 
 use std::net::Ipv4Addr;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use acs_identity::emulator::Emulator;
 
@@ -184,4 +184,26 @@ fn a_host_that_is_not_there_is_a_failure_of_transport() {
     assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
     assert!(ended.stderr.starts_with("acs: create_user: "), "{ended:?}");
     assert!(ended.stderr.contains("[host 127.0.0.1:1, "), "{ended:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_timeout_covers_the_token_command_and_what_that_started() {
+    let emulator = Emulator::start().unwrap();
+    let endpoint = emulator.endpoint();
+    // What it started holds stderr: this test would wait for it.
+    let script = "sleep 100; true";
+    let arguments = ["user", "create", "--timeout", "1s", "--endpoint", &endpoint];
+    let started = Instant::now();
+    let mut command = tool();
+    // For sleep and kill.
+    command.env("PATH", std::env::var_os("PATH").unwrap());
+    let ended = run(command.args(arguments).args(["--token-command", script]));
+    assert!(started.elapsed() < Duration::from_secs(30));
+    ended.assert_failed(
+        3,
+        "acs: create_user: no bearer token could be had, so the request was not sent",
+    );
+    assert!(ended.stderr.ends_with("; cause: --token-command did not end within 1s\n"));
+    assert_eq!(emulator.request_count(), 0);
 }

@@ -31,17 +31,20 @@ fn help_is_everywhere() {
 fn the_help_names_exit_codes_variables_and_the_risk_of_arguments() {
     let help = run(tool().arg("--help")).stdout;
     for line in [
-        "  0  done",
+        "  0  done; ids in a file that the service does not know count as gone",
         "  1  the service failed or was not reached, or stdout could not be written",
-        "  2  wrong usage or settings, a malformed id, or not confirmed",
+        "  2  wrong usage or settings, a malformed id, a value that the service refuses, or not confirmed",
         "  3  the credential was refused, or could not be had",
         "  4  throttled",
-        "  5  not found: no such user, or another resource's",
+        "  5  not found: no such user, or another resource's (with --user)",
         "Other users of a machine can read its processes' arguments: prefer the variables.",
     ] {
         assert!(help.lines().any(|each| each == line), "{line}");
     }
     assert!(help.contains(QUICKSTART_VARIABLE) && help.contains(AZ_VARIABLE));
+    assert!(help.contains("within 60 s and --timeout"));
+    let help = run(tool().args(["check", "--help"])).stdout;
+    assert!(help.contains("it cannot tell whether the key is right"));
 }
 
 #[test]
@@ -91,7 +94,31 @@ fn bad_usage_sends_nothing() {
         ),
         (
             &["token", "issue", "-s", "voip", "--expires-in", "90s"],
-            "acs: expires_in is 90s: expected whole minutes, at least one (the service accepts 60 to 1440)",
+            "error: invalid value '90s' for '--expires-in <TIME>': expected 60m to 24h",
+        ),
+        (
+            &["token", "issue", "-s", "voip", "--expires-in", "59m"],
+            "error: invalid value '59m' for '--expires-in <TIME>': expected 60m to 24h",
+        ),
+        (
+            &["token", "issue", "-s", "voip", "--expires-in", "24h1s"],
+            "error: invalid value '24h1s' for '--expires-in <TIME>': expected 60m to 24h",
+        ),
+        (
+            &["token", "issue", "-s", "voip", "--expires-in", "61m1s"],
+            "acs: expires_in is 3661s: expected whole minutes, at least one (the service accepts 60 to 1440)",
+        ),
+        (
+            &["token", "issue", "-s", "voip", "--user", "alice"],
+            "error: invalid value 'alice' for '--user <ID>': it is no user id: expected 8:acs:<resource>_<user> alone",
+        ),
+        (
+            &["token", "revoke", "-y", "--user", "8:acs:"],
+            "error: invalid value '8:acs:' for '--user <ID>': it is no user id: expected 8:acs:<resource>_<user> alone",
+        ),
+        (
+            &["user", "delete", "-y", "--user", "8:acs:a\x1b[2J"],
+            "error: invalid value '8:acs:a[2J' for '--user <ID>...': user id has white space around it or control characters in it: expected 8:acs:<resource>_<user>",
         ),
         (
             &["token", "issue", "-s", " "],

@@ -29,10 +29,8 @@ fn user_create_with_an_id_of_ones_own() {
     assert!(emulator.requests()[0].target().ends_with("api-version=2025-03-02-preview"));
 
     let arguments = [&arguments[..], &["--api-version", "2023-10-01"]].concat();
-    acs(&emulator, &arguments).assert_failed(
-        2,
-        "acs: api-version 2023-10-01 has neither custom ids nor reading of users: set api_version(ApiVersion::V2025_03_02_PREVIEW) on the builder",
-    );
+    acs(&emulator, &arguments)
+        .assert_failed(2, "acs: --custom-id needs --api-version 2025-03-02-preview (or none)");
 }
 
 #[test]
