@@ -1,5 +1,6 @@
 //! Status, headers and bytes → model or [`Error`], whatever the body is.
 
+use std::error::Error as StdError;
 use std::iter;
 use std::time::SystemTime;
 
@@ -42,7 +43,7 @@ pub(crate) enum Flaw {
     /// Longer than we are willing to read.
     TooLong,
     /// The connection failed before the end.
-    Cut(ureq::Error),
+    Cut(Box<dyn StdError + Send + Sync>),
 }
 
 /// Reads the answers to one request.

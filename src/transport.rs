@@ -241,13 +241,13 @@ fn read(mut body: ureq::Body, limit: Duration) -> Body {
         match reader.read(&mut buffer) {
             Ok(0) => break None,
             Ok(count) => bytes.extend(buffer.iter().take(count)),
-            Err(error) => break Some(Flaw::Cut(error.into())),
+            Err(error) => break Some(Flaw::Cut(Box::new(ureq::Error::from(error)))),
         }
         if bytes.len() > MAX_BODY_BYTES {
             break Some(Flaw::TooLong);
         }
         if started.elapsed() > limit {
-            break Some(Flaw::Cut(ureq::Error::Timeout(Timeout::RecvBody)));
+            break Some(Flaw::Cut(Box::new(ureq::Error::Timeout(Timeout::RecvBody))));
         }
     };
     Body { bytes, flaw }
