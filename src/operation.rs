@@ -50,7 +50,7 @@ impl Operation {
     }
 
     pub(crate) fn get_user(user: &CommunicationUserIdentifier) -> Self {
-        Self { name: "get_user", method: Method::GET, ..Self::delete_user(user) }
+        Self::on_user("get_user", Method::GET, user)
     }
 
     pub(crate) fn exchange_teams_user_token(
@@ -87,13 +87,11 @@ impl Operation {
     }
 
     pub(crate) fn delete_user(user: &CommunicationUserIdentifier) -> Self {
-        Self {
-            name: "delete_user",
-            method: Method::DELETE,
-            path: user_path(user),
-            body: Vec::new(),
-            repeatable: true,
-        }
+        Self::on_user("delete_user", Method::DELETE, user)
+    }
+
+    fn on_user(name: &'static str, method: Method, user: &CommunicationUserIdentifier) -> Self {
+        Self { name, method, path: user_path(user), body: Vec::new(), repeatable: true }
     }
 
     fn create(name: &'static str, body: Vec<u8>) -> Self {

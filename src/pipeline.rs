@@ -19,7 +19,7 @@ use crate::report::CallReport;
 use crate::response::{Reader, Reply};
 use crate::retry::{FailedAttempt, Outcome, RetryPolicy};
 use crate::signing::RequestToSign;
-use crate::transport::{Failure, Limits, Transport};
+use crate::transport::{Limits, Transport};
 
 /// What web servers take in the first line of a request. Much longer ones do not fit the
 /// transport's buffer, and would fail as if the network had.
@@ -93,7 +93,7 @@ impl Pipeline {
         result
     }
 
-    pub(crate) fn credential(&self) -> Credential {
+    fn credential(&self) -> Credential {
         self.credential.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -175,10 +175,7 @@ impl Pipeline {
         let limits = Limits::new(self.connect_timeout, self.timeout.min(time_left));
         call.attempts += 1;
         let sent = self.clock.now();
-        let reply = self
-            .transport
-            .send(request, &call.operation.body, limits)
-            .map_err(Failure::into_error)?;
+        let reply = self.transport.send(request, &call.operation.body, limits)?;
         let received = self.clock.now();
         call.authentication.measure(sent, received, &reply.headers);
         if let Some(report) = &mut call.report {
@@ -189,11 +186,7 @@ impl Pipeline {
 
     /// Reads what arrives now.
     fn reader(&self, call: &Call<'_>) -> Reader {
-        Reader {
-            request: call.context.clone(),
-            now: self.clock.now(),
-            authenticated: call.authentication.means(),
-        }
+        Reader { now: self.clock.now(), authenticated: call.authentication.means() }
     }
 
     fn request(&self, call: &mut Call<'_>) -> Result<Request<()>, Error> {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use ureq::http::{HeaderMap, StatusCode};
 
 use crate::advice::{Authenticated, Refusal};
-use crate::error::{Answer, Error, ErrorDetail, ErrorKind, RequestContext};
+use crate::error::{Answer, Error, ErrorDetail, ErrorKind};
 use crate::excerpt::excerpt;
 use crate::headers::{correlation_id, retry_after};
 use crate::timestamp::parse_rfc3339;
@@ -46,9 +46,8 @@ pub(crate) enum Flaw {
     Cut(Box<dyn StdError + Send + Sync>),
 }
 
-/// Reads the answers to one request.
+/// Reads the answer to a request; which request it was is added by who sent it.
 pub(crate) struct Reader {
-    pub(crate) request: RequestContext,
     /// When the answer arrived, by our clock.
     pub(crate) now: SystemTime,
     pub(crate) authenticated: Authenticated,
@@ -62,78 +61,70 @@ impl Reader {
         }
         // A page that somebody in between put in its place is no success.
         if !reply.body.bytes.trim_ascii().is_empty() {
-            return Err(self.unreadable(self.answer(&reply), "its body is not empty"));
+            return Err(self.unreadable(&reply, "its body is not empty"));
         }
         Ok(())
     }
 
     pub(crate) fn user(&self, reply: Reply) -> Result<CommunicationUserIdentifier, Error> {
-        let (answer, json) = self.success(reply)?;
-        user_in(&json).map_err(|problem| self.unreadable(answer, problem))
+        let (reply, json) = self.success(reply)?;
+        user_in(&json).map_err(|problem| self.unreadable(&reply, problem))
     }
 
     pub(crate) fn user_and_token(
         &self,
         reply: Reply,
     ) -> Result<(CommunicationUserIdentifier, AccessToken), Error> {
-        let (answer, json) = self.success(reply)?;
-        let user = match user_in(&json) {
-            Ok(user) => user,
-            Err(problem) => return Err(self.unreadable(answer, problem)),
-        };
+        let (reply, json) = self.success(reply)?;
+        let user = user_in(&json).map_err(|problem| self.unreadable(&reply, problem))?;
         match token_in(json.get("accessToken")) {
             Ok(token) => Ok((user, token)),
             Err(problem) => Err(self
-                .unreadable(answer, &format!("{problem}, but the user {user} was created: issue a token for it or delete it"))
+                .unreadable(&reply, &format!("{problem}, but the user {user} was created: issue a token for it or delete it"))
                 .with_created_user(user.identifier())),
         }
     }
 
     pub(crate) fn user_details(&self, reply: Reply) -> Result<CommunicationUserDetails, Error> {
-        let (answer, json) = self.success(reply)?;
-        details_in(&json).map_err(|problem| self.unreadable(answer, problem))
+        let (reply, json) = self.success(reply)?;
+        details_in(&json).map_err(|problem| self.unreadable(&reply, problem))
     }
 
     pub(crate) fn token(&self, reply: Reply) -> Result<AccessToken, Error> {
-        let (answer, json) = self.success(reply)?;
-        token_in(Some(&json)).map_err(|problem| self.unreadable(answer, problem))
+        let (reply, json) = self.success(reply)?;
+        token_in(Some(&json)).map_err(|problem| self.unreadable(&reply, problem))
     }
 
-    fn success(&self, reply: Reply) -> Result<(Answer, Value), Error> {
+    fn success(&self, mut reply: Reply) -> Result<(Reply, Value), Error> {
         if !reply.status.is_success() {
             return Err(self.refusal(reply));
         }
-        let answer = self.answer(&reply);
-        match reply.body.flaw {
-            Some(Flaw::TooLong) => Err(self.unreadable(answer, "its body is longer than 1 MiB")),
+        match reply.body.flaw.take() {
+            Some(Flaw::TooLong) => Err(self.unreadable(&reply, "its body is longer than 1 MiB")),
             Some(Flaw::Cut(error)) => {
-                Err(self.unreadable(answer, "its body broke off").with_source(error).transient())
+                Err(self.unreadable(&reply, "its body broke off").with_source(error).transient())
             }
             // What does not parse may still hold a token: not even an excerpt is repeated.
             None => match serde_json::from_slice(&reply.body.bytes) {
-                Ok(json) => Ok((answer, json)),
+                Ok(json) => Ok((reply, json)),
                 Err(error) => Err(self
-                    .unreadable(answer, "its body is not JSON")
+                    .unreadable(&reply, "its body is not JSON")
                     .with_source(JsonError { line: error.line(), column: error.column() })),
             },
         }
     }
 
-    fn unreadable(&self, answer: Answer, problem: &str) -> Error {
-        let status = answer.status.unwrap_or_default();
-        Error::new(
-            ErrorKind::Response,
-            format!("the service reported success ({status}), but {problem}"),
-        )
-        .with_answer(answer)
-        .with_request(&self.request)
+    fn unreadable(&self, reply: &Reply, problem: &str) -> Error {
+        let status = reply.status.as_str();
+        let problem = format!("the service reported success ({status}), but {problem}");
+        Error::new(ErrorKind::Response, problem).with_answer(self.answer(reply))
     }
 
     fn refusal(&self, reply: Reply) -> Error {
         let mut answer = self.answer(&reply);
         let json: Value = serde_json::from_slice(&reply.body.bytes).unwrap_or_default();
         let envelope = json.get("error");
-        let text = |field| envelope?.get(field)?.as_str().filter(|text| !text.is_empty());
+        let text = |name| text_in(envelope?, name).filter(|text| !text.is_empty());
         answer.code = text("code").map(excerpt);
         answer.message = text("message").map(excerpt);
         answer.target = text("target").map(excerpt);
@@ -165,8 +156,7 @@ impl Reader {
         if let Some(advice) = refusal.advice() {
             problem.extend(["; ", &advice]);
         }
-        let error =
-            Error::new(ErrorKind::Service, problem).with_answer(answer).with_request(&self.request);
+        let error = Error::new(ErrorKind::Service, problem).with_answer(answer);
         match reply.body.flaw {
             Some(Flaw::Cut(cause)) => error.with_source(cause),
             _ => error,
@@ -192,13 +182,16 @@ fn details_of(envelope: &Value) -> Vec<ErrorDetail> {
     const MOST: usize = 16;
     let details = envelope.get("details").and_then(Value::as_array).into_iter().flatten();
     let inner = iter::successors(envelope.get("innererror"), |error| error.get("innererror"));
-    let text = |error: &Value, field| error.get(field)?.as_str().map(excerpt);
     let detail = |error: &Value| ErrorDetail {
-        code: text(error, "code"),
-        message: text(error, "message"),
-        target: text(error, "target"),
+        code: text_in(error, "code").map(excerpt),
+        message: text_in(error, "message").map(excerpt),
+        target: text_in(error, "target").map(excerpt),
     };
     details.chain(inner).filter(|error| error.is_object()).take(MOST).map(detail).collect()
+}
+
+fn text_in<'a>(json: &'a Value, name: &str) -> Option<&'a str> {
+    json.get(name)?.as_str()
 }
 
 fn user_in(json: &Value) -> Result<CommunicationUserIdentifier, &'static str> {
@@ -206,7 +199,7 @@ fn user_in(json: &Value) -> Result<CommunicationUserIdentifier, &'static str> {
 }
 
 fn identifier_in(identity: &Value) -> Result<CommunicationUserIdentifier, &'static str> {
-    let id = identity.get("id").and_then(Value::as_str).ok_or("its body has no identity")?;
+    let id = text_in(identity, "id").ok_or("its body has no identity")?;
     // The service's word on what is a user of its own; only what would break lines is refused.
     if id.trim().is_empty() || id.len() > MAX_ID_BYTES || id.chars().any(char::is_control) {
         return Err("its identity has no proper id");
@@ -215,18 +208,17 @@ fn identifier_in(identity: &Value) -> Result<CommunicationUserIdentifier, &'stat
 }
 
 fn details_in(json: &Value) -> Result<CommunicationUserDetails, &'static str> {
-    let text = |name| json.get(name).and_then(Value::as_str);
     Ok(CommunicationUserDetails {
         identifier: identifier_in(json)?,
-        custom_id: text("customId").map(str::to_owned),
-        last_token_issued_at: text("lastTokenIssuedAt")
+        custom_id: text_in(json, "customId").map(str::to_owned),
+        last_token_issued_at: text_in(json, "lastTokenIssuedAt")
             .map(|text| parse_rfc3339(text).ok_or("its lastTokenIssuedAt is no RFC 3339 timestamp"))
             .transpose()?,
     })
 }
 
 fn token_in(json: Option<&Value>) -> Result<AccessToken, &'static str> {
-    let field = |name| json?.get(name)?.as_str().filter(|text| !text.is_empty());
+    let field = |name| text_in(json?, name).filter(|text| !text.is_empty());
     let token = field("token").ok_or("its body has no token")?;
     let text = field("expiresOn").ok_or("its body has no expiresOn")?;
     let expires_on = parse_rfc3339(text).ok_or("its expiresOn is no RFC 3339 timestamp")?;

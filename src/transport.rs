@@ -54,13 +54,6 @@ impl Limits {
     }
 }
 
-/// An attempt that got no answer.
-pub(crate) struct Failure {
-    /// Whether the service may have processed the request.
-    pub(crate) maybe_processed: bool,
-    error: ureq::Error,
-}
-
 impl Transport {
     /// An agent of our own.
     pub(crate) fn new(
@@ -103,7 +96,7 @@ impl Transport {
         request: Request<()>,
         body: &[u8],
         limits: Limits,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<Reply, Error> {
         let mut body = Marked { rest: body, has_body: !body.is_empty(), begun: false };
         let (mut parts, ()) = request.into_parts();
         parts.headers.insert("content-length", HeaderValue::from(body.rest.len()));
@@ -114,8 +107,8 @@ impl Transport {
             with_invariants!(self.agent.configure_request(request), limits).build()
         };
         let response = self.agent.run(request).map_err(|error| {
-            let is_ours = self.configured.is_some();
-            Failure { maybe_processed: body.maybe_processed(&error, is_ours), error }
+            let maybe_processed = body.maybe_processed(&error, self.configured.is_some());
+            no_answer(error, maybe_processed)
         })?;
         let (parts, body) = response.into_parts();
         let body = read(body, limits.body);
@@ -123,32 +116,31 @@ impl Transport {
     }
 }
 
-impl Failure {
-    pub(crate) fn into_error(self) -> Error {
-        let (kind, problem) = match (&self.error, self.maybe_processed) {
-            (ureq::Error::TlsRequired, _) => (
-                ErrorKind::Connection,
-                "https needs a TLS feature: build acs-identity with `rustls` or `native-tls`",
-            ),
-            (error, _) if is_permanent(error) => (
-                ErrorKind::Connection,
-                "the agent does not take the request and nothing was sent: check its configuration",
-            ),
-            (ureq::Error::Timeout(_), false) => (
-                ErrorKind::Connection,
-                "connecting took too long and nothing was sent: check the endpoint, the network and the proxy",
-            ),
-            (_, false) => (
-                ErrorKind::Connection,
-                "the service could not be reached and nothing was sent: check the endpoint, the network and the proxy",
-            ),
-            (ureq::Error::Timeout(_), true) => (ErrorKind::Timeout, "no answer came in time"),
-            (_, true) => (ErrorKind::Transport, "the connection failed before the answer came"),
-        };
-        let permanent = is_permanent(&self.error);
-        let error = Error::new(kind, problem).with_source(self.error);
-        if permanent { error } else { error.transient() }
-    }
+/// An attempt that got no answer, as an error.
+fn no_answer(error: ureq::Error, maybe_processed: bool) -> Error {
+    let (kind, problem) = match (&error, maybe_processed) {
+        (ureq::Error::TlsRequired, _) => (
+            ErrorKind::Connection,
+            "https needs a TLS feature: build acs-identity with `rustls` or `native-tls`",
+        ),
+        (error, _) if is_permanent(error) => (
+            ErrorKind::Connection,
+            "the agent does not take the request and nothing was sent: check its configuration",
+        ),
+        (ureq::Error::Timeout(_), false) => (
+            ErrorKind::Connection,
+            "connecting took too long and nothing was sent: check the endpoint, the network and the proxy",
+        ),
+        (_, false) => (
+            ErrorKind::Connection,
+            "the service could not be reached and nothing was sent: check the endpoint, the network and the proxy",
+        ),
+        (ureq::Error::Timeout(_), true) => (ErrorKind::Timeout, "no answer came in time"),
+        (_, true) => (ErrorKind::Transport, "the connection failed before the answer came"),
+    };
+    let permanent = is_permanent(&error);
+    let error = Error::new(kind, problem).with_source(error);
+    if permanent { error } else { error.transient() }
 }
 
 /// What another attempt cannot change.
