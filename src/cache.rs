@@ -1,6 +1,6 @@
 //! One value that expires, renewed by whoever asks first when it is about to.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::error::{Error, ErrorKind};
@@ -15,29 +15,26 @@ pub(crate) struct Cache<T> {
     /// How long before its end a value is renewed.
     margin: Duration,
     state: Mutex<State<T>>,
-    fetched: Condvar,
 }
 
 struct State<T> {
     value: Option<T>,
     /// When to try to renew it, though it is valid.
     renew_from: SystemTime,
-    is_fetching: bool,
-    /// How many fetches have ended, and how the last one failed if it did.
-    fetches: u64,
-    failure: Option<Error>,
+    /// The fetch under way.
+    fetch: Option<Arc<Fetch<T>>>,
+}
+
+/// A fetch and, once it has ended, its outcome: those who waited for it get that and no other's.
+struct Fetch<T> {
+    outcome: Mutex<Option<Result<T, Error>>>,
+    ended: Condvar,
 }
 
 impl<T: Expires> Cache<T> {
     pub(crate) fn new(margin: Duration) -> Self {
-        let state = State {
-            value: None,
-            renew_from: SystemTime::UNIX_EPOCH,
-            is_fetching: false,
-            fetches: 0,
-            failure: None,
-        };
-        Self { margin, state: Mutex::new(state), fetched: Condvar::new() }
+        let state = State { value: None, renew_from: SystemTime::UNIX_EPOCH, fetch: None };
+        Self { margin, state: Mutex::new(state) }
     }
 
     /// The value held, or else a new one. Those who wait for another caller's fetch share its
@@ -48,54 +45,34 @@ impl<T: Expires> Cache<T> {
         patience: Duration,
         fetch: impl FnOnce() -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let mut state = self.lock();
-        match state.held(now()) {
-            Held::Fresh(value) => return Ok(value),
-            Held::Aging(value) if state.is_fetching => return Ok(value),
-            Held::Nothing if state.is_fetching => return self.wait(state, patience),
-            Held::Aging(_) | Held::Nothing => {}
+        let mut state = lock(&self.state);
+        match (state.held(now()), &state.fetch) {
+            (Held::Fresh(value), _) | (Held::Aging(value), Some(_)) => return Ok(value),
+            (Held::Nothing, Some(other)) => {
+                let other = Arc::clone(other);
+                drop(state);
+                return other.wait(patience);
+            }
+            (Held::Aging(_) | Held::Nothing, None) => {}
         }
-        state.is_fetching = true;
-        state.failure = None;
+        let ours = Fetching { cache: self, fetch: Arc::default() };
+        state.fetch = Some(Arc::clone(&ours.fetch));
         drop(state);
-        // Says that it is over even if the fetch panics.
-        let fetching = Fetching(self);
         let fetched = fetch();
-        let outcome = self.lock().settle(fetched, now(), self.margin);
-        drop(fetching);
+        let mut state = lock(&self.state);
+        let outcome = state.settle(fetched, now(), self.margin);
+        state.fetch = None;
+        drop(state);
+        ours.fetch.end(outcome.clone());
         outcome
     }
 
     /// Drops the value if it is this one, so that the next caller fetches anew.
     pub(crate) fn forget(&self, is_it: impl FnOnce(&T) -> bool) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if state.value.as_ref().is_some_and(is_it) {
             state.value = None;
         }
-    }
-
-    fn wait(&self, state: MutexGuard<'_, State<T>>, patience: Duration) -> Result<T, Error> {
-        let before = state.fetches;
-        let (state, waited) = self
-            .fetched
-            .wait_timeout_while(state, patience, |state| state.fetches == before)
-            .unwrap_or_else(PoisonError::into_inner);
-        match (&state.value, &state.failure) {
-            _ if waited.timed_out() => Err(Error::new(
-                ErrorKind::Timeout,
-                "another thread is fetching the token and took too long",
-            )),
-            (_, Some(failure)) => Err(failure.clone()),
-            (Some(value), None) => Ok(value.clone()),
-            (None, None) => Err(Error::new(
-                ErrorKind::Credential,
-                "another thread was fetching the token and panicked, or the token was given up at once",
-            )),
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -131,21 +108,53 @@ impl<T: Expires> State<T> {
             (Err(error), _) => Err(error),
         };
         self.value = outcome.as_ref().ok().cloned();
-        self.failure = outcome.as_ref().err().cloned();
         outcome
     }
 }
 
-/// A fetch under way.
-struct Fetching<'a, T: Expires>(&'a Cache<T>);
+impl<T: Clone> Fetch<T> {
+    fn wait(&self, patience: Duration) -> Result<T, Error> {
+        let outcome = lock(&self.outcome);
+        let (outcome, _) = self
+            .ended
+            .wait_timeout_while(outcome, patience, |outcome| outcome.is_none())
+            .unwrap_or_else(PoisonError::into_inner);
+        outcome.clone().unwrap_or_else(|| {
+            let problem = "another thread is fetching the token and took too long";
+            Err(Error::new(ErrorKind::Timeout, problem))
+        })
+    }
+
+    fn end(&self, outcome: Result<T, Error>) {
+        *lock(&self.outcome) = Some(outcome);
+        self.ended.notify_all();
+    }
+}
+
+impl<T> Default for Fetch<T> {
+    fn default() -> Self {
+        Self { outcome: Mutex::new(None), ended: Condvar::new() }
+    }
+}
+
+/// Ends a fetch that panics, which would keep others waiting and from fetching.
+struct Fetching<'a, T: Expires> {
+    cache: &'a Cache<T>,
+    fetch: Arc<Fetch<T>>,
+}
 
 impl<T: Expires> Drop for Fetching<'_, T> {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.is_fetching = false;
-        state.fetches += 1;
-        self.0.fetched.notify_all();
+        if lock(&self.fetch.outcome).is_none() {
+            lock(&self.cache.state).fetch = None;
+            let problem = "another thread was fetching the token and panicked";
+            self.fetch.end(Err(Error::new(ErrorKind::Credential, problem)));
+        }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn later(now: SystemTime, duration: Duration) -> SystemTime {
@@ -221,10 +230,10 @@ mod tests {
     fn only_a_valid_value_is_used_while_another_is_fetched() {
         let cache = Cache::new(Duration::from_secs(10));
         assert_eq!(get(&cache, 0, Ok(Value("first", 100))), Ok("first"));
-        assert!(matches!(cache.lock().held(at(89)), Held::Fresh(_)));
-        assert!(matches!(cache.lock().held(at(90)), Held::Aging(_)));
-        assert!(matches!(cache.lock().held(at(99)), Held::Aging(_)));
-        assert!(matches!(cache.lock().held(at(100)), Held::Nothing));
+        assert!(matches!(lock(&cache.state).held(at(89)), Held::Fresh(_)));
+        assert!(matches!(lock(&cache.state).held(at(90)), Held::Aging(_)));
+        assert!(matches!(lock(&cache.state).held(at(99)), Held::Aging(_)));
+        assert!(matches!(lock(&cache.state).held(at(100)), Held::Nothing));
     }
 
     #[test]
@@ -276,6 +285,23 @@ mod tests {
     fn a_failure_is_shared_by_those_who_waited() {
         let failed = || Err(Error::new(ErrorKind::Credential, "no luck"));
         assert_eq!(together(failed), ["no luck"; 16]);
+    }
+
+    /// However many fetches follow each other, everybody is told why his own failed.
+    #[test]
+    fn no_outcome_is_taken_for_another() {
+        let cache = Cache::<Value>::new(Duration::ZERO);
+        thread::scope(|scope| {
+            for _ in 0..32 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let failed = || Err(Error::new(ErrorKind::Connection, "the real reason"));
+                        let error = cache.get(|| at(0), PATIENCE, failed).unwrap_err();
+                        assert_eq!(error.to_string(), "the real reason");
+                    }
+                });
+            }
+        });
     }
 
     #[test]

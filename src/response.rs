@@ -200,8 +200,10 @@ fn user_in(json: &Value) -> Result<CommunicationUserIdentifier, &'static str> {
 
 fn identifier_in(identity: &Value) -> Result<CommunicationUserIdentifier, &'static str> {
     let id = text_in(identity, "id").ok_or("its body has no identity")?;
-    // The service's word on what is a user of its own; only what would break lines is refused.
-    if id.trim().is_empty() || id.len() > MAX_ID_BYTES || id.chars().any(char::is_control) {
+    // The service's word on what is a user of its own; only what cannot be
+    // read back or would break lines is refused.
+    let is_path = matches!(id, "" | "." | "..");
+    if is_path || id.trim() != id || id.len() > MAX_ID_BYTES || id.chars().any(char::is_control) {
         return Err("its identity has no proper id");
     }
     Ok(CommunicationUserIdentifier::from_checked(id))

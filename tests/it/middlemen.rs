@@ -49,7 +49,7 @@ fn an_id_that_was_created_is_kept_whatever_its_form() {
         let server = Server::answering(answer("201 Created", "application/json", &body));
         assert_eq!(server.client().create_user().unwrap().identifier(), id);
     }
-    for id in ["8:acs:a\\nFAKE LINE\\u001b[31m", "", " ", &"x".repeat(2_000)] {
+    for id in ["8:acs:a\\nFAKE LINE\\u001b[31m", "", " ", "..", " 8:acs:a ", &"x".repeat(2_000)] {
         let body = format!("{{\"identity\":{{\"id\":\"{id}\"}}}}");
         let server = Server::answering(answer("201 Created", "application/json", &body));
         let error = server.client().create_user_and_token(["voip"]).unwrap_err();
