@@ -1,12 +1,14 @@
-//! Versions of the service's interface.
+//! Versions of the service's REST API.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::error::Error;
 
-/// A version of the service's interface. An open set: any text that looks like one passes through
-/// to the service.
+/// A version of the service's REST API. An open set: any text that looks like one passes through to
+/// the service.
+///
+/// # Examples
 ///
 /// ```
 /// use acs_identity::ApiVersion;
@@ -18,24 +20,24 @@ use crate::error::Error;
 pub struct ApiVersion(Cow<'static, str>);
 
 impl ApiVersion {
-    /// The first generally available one.
+    /// The first generally available version.
     pub const V2021_03_07: Self = Self(Cow::Borrowed("2021-03-07"));
-    /// Exchanging a Teams user's token takes the application's and the user's id.
+    /// Adds the exchange of a Teams user's token with the application's and the user's id.
     pub const V2022_06_01: Self = Self(Cow::Borrowed("2022-06-01"));
-    /// Tokens with a lifetime of choice.
+    /// Adds custom token lifetimes.
     pub const V2022_10_01: Self = Self(Cow::Borrowed("2022-10-01"));
-    /// The scopes that only join: the default, as in the official SDKs.
+    /// Adds the `join` scopes: the default, as in the official SDKs.
     pub const V2023_10_01: Self = Self(Cow::Borrowed("2023-10-01"));
-    /// Preview: custom ids and reading users back. No later version has them.
+    /// Preview: adds custom ids and reading users back. No later version has them.
     pub const V2025_03_02_PREVIEW: Self = Self(Cow::Borrowed("2025-03-02-preview"));
-    /// As `2023-10-01` for what this crate does.
+    /// Same as `2023-10-01` for what this crate does.
     pub const V2025_06_30: Self = Self(Cow::Borrowed("2025-06-30"));
-    /// As `2023-10-01` for what this crate does.
+    /// Same as `2023-10-01` for what this crate does.
     pub const V2026_07_22: Self = Self(Cow::Borrowed("2026-07-22"));
-    /// As `2023-10-01` for what this crate does.
+    /// Same as `2023-10-01` for what this crate does.
     pub const V2026_09_23: Self = Self(Cow::Borrowed("2026-09-23"));
 
-    /// The text that is sent.
+    /// Returns the text that is sent.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -51,14 +53,14 @@ impl ApiVersion {
         Ok(self)
     }
 
-    /// Refuses the preview's operations on all other versions. They would ignore the custom id, and
-    /// a create that is repeated in its name would leave users behind that nobody knows.
+    /// Rejects the preview's operations on all other versions. They would ignore the custom id, and a
+    /// create that is repeated in its name would leave orphaned users behind.
     pub(crate) fn require_custom_ids(&self) -> Result<(), Error> {
         if *self == Self::V2025_03_02_PREVIEW {
             return Ok(());
         }
         Err(Error::invalid_input(format!(
-            "api-version {self} has neither custom ids nor reading of users: set api_version(ApiVersion::V2025_03_02_PREVIEW) on the builder"
+            "api-version {self} has neither custom ids nor get_user: set api_version(ApiVersion::V2025_03_02_PREVIEW) on the builder"
         )))
     }
 }

@@ -1,26 +1,39 @@
-//! The client: what can be asked for.
+//! The client: where it comes from, and how it makes a call. What it can do is in `operations`.
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::builder::CommunicationIdentityClientBuilder;
+use crate::auth::bearer::Credential;
+use crate::client::builder::CommunicationIdentityClientBuilder;
+use crate::client::call::{Call, Core};
+use crate::client::report::CallReport;
 use crate::connection_string::ConnectionString;
-use crate::credential::Credential;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
+use crate::http::decode::Undecodable;
+use crate::http::reply::Reply;
 use crate::operation::Operation;
-use crate::pipeline::{Observer, Pipeline};
-use crate::report::CallReport;
-use crate::response::{Reader, Reply};
-use crate::token::{AccessToken, TokenRequest};
-use crate::token_source::TokenSource;
-use crate::user::{CommunicationUserDetails, CommunicationUserIdentifier};
+
+pub(crate) mod builder;
+pub(crate) mod call;
+pub(crate) mod clock;
+mod operations;
+pub(crate) mod report;
+pub(crate) mod retry;
+pub(crate) mod token_source;
+
+/// The variable of Microsoft's quickstarts.
+const CONNECTION_STRING: &str = "COMMUNICATION_SERVICES_CONNECTION_STRING";
+
+type Observer = dyn Fn(&CallReport) + Send + Sync;
 
 /// A blocking client for the identity service of one ACS resource.
 ///
-/// Cheap to clone; one client can be shared by many threads, and keeps its connections. From async
-/// code, call it within `spawn_blocking` or its like.
+/// It is cheap to clone, can be shared by many threads, and keeps its connections. From async code,
+/// call it within `spawn_blocking` or its like.
+///
+/// # Examples
 ///
 /// ```
 /// use acs_identity::CommunicationIdentityClient;
@@ -41,25 +54,67 @@ use crate::user::{CommunicationUserDetails, CommunicationUserIdentifier};
 /// ```
 #[derive(Clone)]
 pub struct CommunicationIdentityClient {
-    pipeline: Arc<Pipeline>,
+    core: Arc<Core>,
     observer: Option<Arc<Observer>>,
 }
 
 impl CommunicationIdentityClient {
-    /// A client with the default settings, for the resource that a connection string names.
+    /// Creates a client with the default settings from the connection string in the variable
+    /// `COMMUNICATION_SERVICES_CONNECTION_STRING`, which Microsoft's quickstarts use.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use acs_identity::CommunicationIdentityClient;
+    ///
+    /// let client = CommunicationIdentityClient::from_env()?;
+    /// println!("{}", client.create_user()?);
+    /// # Ok::<(), acs_identity::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the variable is not set, is empty, is
+    /// not UTF-8 or is not a valid connection string; see also
+    /// [`build`](CommunicationIdentityClientBuilder::build).
+    pub fn from_env() -> Result<Self, Error> {
+        let value = std::env::var_os(CONNECTION_STRING).unwrap_or_default();
+        let problem = match value.to_str() {
+            Some("") => "is not set: set it to the connection string on the portal's Keys page",
+            Some(text) => return Self::from_connection_string(text),
+            None => {
+                "is not valid UTF-8: copy the connection string again from the portal's Keys page"
+            }
+        };
+        Err(Error::invalid_input(format!("{CONNECTION_STRING} {problem}")))
+    }
+
+    /// Creates a client with the default settings from a connection string.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use acs_identity::CommunicationIdentityClient;
+    ///
+    /// # let text = "endpoint=https://contoso.communication.azure.com/;accesskey=c2VjcmV0";
+    /// let client = CommunicationIdentityClient::from_connection_string(text)?;
+    /// assert_eq!(client.endpoint().host(), "contoso.communication.azure.com");
+    /// # Ok::<(), acs_identity::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the string is not a valid connection
-    /// string.
+    /// string; see also [`build`](CommunicationIdentityClientBuilder::build).
     #[doc(alias = "with_connection_string")]
     pub fn from_connection_string(connection_string: &str) -> Result<Self, Error> {
-        let (endpoint, access_key) = connection_string.parse::<ConnectionString>()?.into_parts();
-        Self::builder(endpoint, access_key).build()
+        Self::builder_from_connection_string(connection_string)?.build()
     }
 
-    /// A client with the default settings, for an endpoint such as
-    /// `https://contoso.communication.azure.com`.
+    /// Creates a client with the default settings for an endpoint, such as
+    /// `https://contoso.communication.azure.com`, and a credential.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use acs_identity::{AccessKey, CommunicationIdentityClient};
@@ -71,22 +126,24 @@ impl CommunicationIdentityClient {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the endpoint is not valid.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the endpoint is not valid; see also
+    /// [`build`](CommunicationIdentityClientBuilder::build).
     pub fn new(endpoint: &str, credential: impl Into<Credential>) -> Result<Self, Error> {
         Self::builder(endpoint.parse()?, credential).build()
     }
 
-    /// A builder, for settings other than the default ones.
+    /// Creates a builder, for other settings than the default ones.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use std::time::Duration;
     ///
-    /// use acs_identity::{CommunicationIdentityClient, ConnectionString};
+    /// use acs_identity::{AccessKey, CommunicationIdentityClient};
     ///
-    /// let settings: ConnectionString =
-    ///     "endpoint=https://contoso.communication.azure.com/;accesskey=c2VjcmV0".parse()?;
-    /// let (endpoint, access_key) = settings.into_parts();
-    /// let client = CommunicationIdentityClient::builder(endpoint, access_key)
+    /// let key: AccessKey = "c2VjcmV0".parse()?;
+    /// let endpoint = "https://contoso.communication.azure.com".parse()?;
+    /// let client = CommunicationIdentityClient::builder(endpoint, key)
     ///     .timeout(Duration::from_secs(5))
     ///     .build()?;
     /// # Ok::<(), acs_identity::Error>(())
@@ -98,219 +155,54 @@ impl CommunicationIdentityClient {
         CommunicationIdentityClientBuilder::new(endpoint, credential.into())
     }
 
-    /// The endpoint that this client talks to.
-    #[must_use]
-    pub fn endpoint(&self) -> &Endpoint {
-        &self.pipeline.endpoint
+    /// Creates a builder from a connection string.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use acs_identity::{CommunicationIdentityClient, RetryPolicy};
+    ///
+    /// # let text = "endpoint=https://contoso.communication.azure.com/;accesskey=c2VjcmV0";
+    /// let client = CommunicationIdentityClient::builder_from_connection_string(text)?
+    ///     .retry_policy(RetryPolicy::none())
+    ///     .build()?;
+    /// # Ok::<(), acs_identity::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the string is not a valid connection
+    /// string.
+    pub fn builder_from_connection_string(
+        connection_string: &str,
+    ) -> Result<CommunicationIdentityClientBuilder, Error> {
+        let (endpoint, access_key) = connection_string.parse::<ConnectionString>()?.into_parts();
+        Ok(Self::builder(endpoint, access_key))
     }
 
-    /// By how many seconds the service's clock was found to be ahead of this machine's; negative if
-    /// behind, 0 if none was noticed.
+    /// Returns the endpoint that this client talks to.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.core.endpoint
+    }
+
+    /// Returns the measured clock skew in seconds: positive if the service is ahead of this machine,
+    /// 0 if none was detected.
     ///
     /// See [`CommunicationIdentityClientBuilder::clock_correction`].
     #[must_use]
     pub fn clock_offset_seconds(&self) -> i64 {
-        self.pipeline.clock_offset()
+        self.core.clock_offset()
     }
 
-    /// Creates a user (`POST /identities`).
-    ///
-    /// # Errors
-    ///
-    /// Any [kind](crate::ErrorKind). After `Timeout`, `Transport` or `Response`
-    /// a user may exist whose id nobody knows.
-    pub fn create_user(&self) -> Result<CommunicationUserIdentifier, Error> {
-        self.call(&Operation::create_user(), Reader::user)
-    }
-
-    /// Creates a user and issues a token for it, in one request.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput`, and nothing is created, if the scopes are empty or the lifetime is not whole
-    /// minutes; otherwise as [`create_user`](Self::create_user). If the user was created and the
-    /// token is missing or unreadable, [`Error::created_user_id`] has the user's id.
-    #[doc(alias = "create_user_with_token")]
-    pub fn create_user_and_token(
-        &self,
-        request: impl Into<TokenRequest>,
-    ) -> Result<(CommunicationUserIdentifier, AccessToken), Error> {
-        let operation = Operation::create_user_and_token(&request.into())?;
-        self.call(&operation, Reader::user_and_token)
-    }
-
-    /// Issues a token for a user (`POST /identities/{id}/:issueAccessToken`).
-    ///
-    /// Tokens issued earlier stay valid.
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # use acs_identity::{CommunicationIdentityClient, TokenRequest, emulator::Emulator};
-    /// # let emulator = Emulator::start()?;
-    /// # let client = CommunicationIdentityClient::from_connection_string(&emulator.connection_string())?;
-    /// let user = client.create_user()?;
-    /// let token = client.issue_token(&user, ["chat", "voip"])?;
-    ///
-    /// let ninety_minutes = TokenRequest::new(["chat"]).expires_in(Duration::from_secs(90 * 60));
-    /// let shorter = client.issue_token(&user, ninety_minutes)?;
-    /// assert!(shorter.expires_on() < token.expires_on());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput`, and nothing is sent, if the scopes are empty or the lifetime is not whole
-    /// minutes. `Service` with the code `IdentityNotOwned` if the user is another resource's or was
-    /// deleted. Otherwise any [kind](crate::ErrorKind).
-    #[doc(alias = "get_token")]
-    pub fn issue_token(
-        &self,
-        user: &CommunicationUserIdentifier,
-        request: impl Into<TokenRequest>,
-    ) -> Result<AccessToken, Error> {
-        let operation = Operation::issue_token(user, &request.into())?;
-        self.call(&operation, Reader::token)
-    }
-
-    /// Revokes all tokens of a user (`POST /identities/{id}/:revokeAccessTokens`).
-    ///
-    /// It can take up to 15 minutes until they are refused everywhere.
-    ///
-    /// # Errors
-    ///
-    /// `Service` with the code `IdentityNotOwned` if the user is another resource's or was deleted.
-    /// Otherwise any [kind](crate::ErrorKind).
-    #[doc(alias = "revoke_access_tokens")]
-    pub fn revoke_tokens(&self, user: &CommunicationUserIdentifier) -> Result<(), Error> {
-        self.call(&Operation::revoke_tokens(user), Reader::nothing)
-    }
-
-    /// Deletes a user and revokes its tokens (`DELETE /identities/{id}`).
-    ///
-    /// # Errors
-    ///
-    /// `Service` with the code `IdentityNotOwned` if the user is another resource's or was deleted.
-    /// Otherwise any [kind](crate::ErrorKind).
-    pub fn delete_user(&self, user: &CommunicationUserIdentifier) -> Result<(), Error> {
-        self.call(&Operation::delete_user(user), Reader::nothing)
-    }
-
-    /// Exchanges a Teams user's Entra token (`POST /teamsUser/:exchangeAccessToken`).
-    ///
-    /// Takes the user's Entra token, the id of the Entra application that it was issued to, and the
-    /// user's object id. The token that comes back expires with the one that was given.
-    ///
-    /// ```
-    /// # use acs_identity::{CommunicationIdentityClient, emulator::Emulator};
-    /// # let emulator = Emulator::start()?;
-    /// # let client = CommunicationIdentityClient::from_connection_string(&emulator.connection_string())?;
-    /// # let teams_token = "eyJ0eXAi.teams";
-    /// let (client_id, user_object_id) =
-    ///     ("11111111-2222-3333-4444-555555555555", "66666666-7777-8888-9999-000000000000");
-    /// # emulator.accept_teams_token(teams_token, client_id, user_object_id);
-    /// let token = client.exchange_teams_user_token(teams_token, client_id, user_object_id)?;
-    /// println!("valid until {}", token.expires_on_text());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput`, and nothing is sent, if an argument is empty. `Service` with the code
-    /// `InvalidAccessToken` if the Entra token has expired or is none; with the code
-    /// `ValidationError` and the target `appId` or `userId` if it is another application's or
-    /// user's. Otherwise any [kind](crate::ErrorKind).
-    #[doc(alias = "get_token_for_teams_user")]
-    pub fn exchange_teams_user_token(
-        &self,
-        teams_token: &str,
-        client_id: &str,
-        user_object_id: &str,
-    ) -> Result<AccessToken, Error> {
-        let operation =
-            Operation::exchange_teams_user_token(teams_token, client_id, user_object_id)?;
-        self.call(&operation, Reader::token)
-    }
-
-    /// Creates a user under an id of your own, or finds the one that has it (in preview).
-    ///
-    /// Only [`ApiVersion::V2025_03_02_PREVIEW`](crate::ApiVersion::V2025_03_02_PREVIEW) has it, see
-    /// [`api_version`](CommunicationIdentityClientBuilder::api_version). Unlike
-    /// [`create_user`](Self::create_user), it is repeated when it fails in doubt: the same custom
-    /// id gives the same user.
-    ///
-    /// ```
-    /// # use acs_identity::{ApiVersion, CommunicationIdentityClient, ConnectionString, emulator::Emulator};
-    /// # let emulator = Emulator::start()?;
-    /// # let (endpoint, key) = emulator.connection_string().parse::<ConnectionString>()?.into_parts();
-    /// let client = CommunicationIdentityClient::builder(endpoint, key)
-    ///     .api_version(ApiVersion::V2025_03_02_PREVIEW)
-    ///     .build()?;
-    /// let user = client.create_user_with_custom_id("alice@example.com")?;
-    /// assert_eq!(client.create_user_with_custom_id("alice@example.com")?, user);
-    ///
-    /// let details = client.get_user(&user)?;
-    /// assert_eq!(details.custom_id(), Some("alice@example.com"));
-    /// assert_eq!(details.last_token_issued_at(), None);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput`, and nothing is sent, if the id is empty or the client's api-version is another
-    /// one. Otherwise any [kind](crate::ErrorKind).
-    pub fn create_user_with_custom_id(
-        &self,
-        custom_id: &str,
-    ) -> Result<CommunicationUserIdentifier, Error> {
-        self.pipeline.api_version.require_custom_ids()?;
-        self.call(&Operation::create_user_with_custom_id(custom_id)?, Reader::user)
-    }
-
-    /// Reads what the service knows of a user (`GET /identities/{id}`, in preview).
-    ///
-    /// Only [`ApiVersion::V2025_03_02_PREVIEW`](crate::ApiVersion::V2025_03_02_PREVIEW) has it; see
-    /// [`create_user_with_custom_id`](Self::create_user_with_custom_id) for an example.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput`, and nothing is sent, if the client's api-version is another one.
-    /// `Service` with the code `IdentityNotOwned` if the user is another resource's or was deleted.
-    /// Otherwise any [kind](crate::ErrorKind).
-    #[doc(alias = "get_user_detail")]
-    pub fn get_user(
-        &self,
-        user: &CommunicationUserIdentifier,
-    ) -> Result<CommunicationUserDetails, Error> {
-        self.pipeline.api_version.require_custom_ids()?;
-        self.call(&Operation::get_user(user), Reader::user_details)
-    }
-
-    /// A source of tokens for a user that issues a new one shortly before the last one expires.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` if the scopes are empty or the lifetime is not whole minutes. Nothing is
-    /// sent.
-    pub fn token_source(
-        &self,
-        user: &CommunicationUserIdentifier,
-        request: impl Into<TokenRequest>,
-    ) -> Result<TokenSource, Error> {
-        let operation = Operation::issue_token(user, &request.into())?;
-        let (client, pipeline) = (self.clone(), Arc::clone(&self.pipeline));
-        Ok(TokenSource::new(
-            move || client.call(&operation, Reader::token),
-            move || pipeline.service_time(),
-            self.pipeline.retry_policy.remaining(Duration::ZERO),
-        ))
-    }
-
-    /// Replaces the credential, for this client and all its clones; calls under way finish with the
+    /// Replaces the credential, for this client and all its clones; calls in progress finish with the
     /// old one.
     ///
     /// To rotate keys without a gap: replace the one in use by the resource's other key, then
     /// regenerate the first. **Regenerating a key in Azure revokes every token that was issued with
     /// it.**
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use acs_identity::{AccessKey, CommunicationIdentityClient, emulator::Emulator};
@@ -327,15 +219,17 @@ impl CommunicationIdentityClient {
     /// ```
     #[doc(alias = "update_key")]
     pub fn replace_credential(&self, credential: impl Into<Credential>) {
-        self.pipeline.replace_credential(credential.into());
+        self.core.replace_credential(credential.into());
     }
 
-    /// A client that shares everything with this one and tells a function how each of its calls
-    /// went.
+    /// Returns a client that shares everything with this one and reports each of its calls to a
+    /// function.
     ///
-    /// The function is called on the caller's thread after every call, failed ones included, but
-    /// for those whose arguments were refused. It must not panic, which would lose the result, nor
-    /// ask a [`TokenSource`] of this client for a token.
+    /// The function is called on the caller's thread after every call, including failed calls,
+    /// except those rejected for invalid arguments. It must not panic, which would lose the result,
+    /// nor ask a [`TokenSource`](crate::TokenSource) of this client for a token.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use acs_identity::{CommunicationIdentityClient, emulator::Emulator};
@@ -351,37 +245,39 @@ impl CommunicationIdentityClient {
     #[doc(alias = "raw_response_hook")]
     #[doc(alias = "on_response")]
     pub fn observed(&self, observer: impl Fn(&CallReport) + Send + Sync + 'static) -> Self {
-        Self { pipeline: Arc::clone(&self.pipeline), observer: Some(Arc::new(observer)) }
+        Self { core: Arc::clone(&self.core), observer: Some(Arc::new(observer)) }
     }
 
     fn call<T>(
         &self,
         operation: &Operation,
-        read: impl Fn(&Reader, Reply) -> Result<T, Error>,
+        decode: fn(&Reply) -> Result<T, Undecodable>,
     ) -> Result<T, Error> {
-        self.pipeline.call(operation, read, self.observer.as_deref())
+        let mut call = Call::new(&self.core, operation);
+        let (result, reply) = match call.run() {
+            Ok(reply) => (decode(&reply).map_err(|why| call.undecodable(&reply, why)), Some(reply)),
+            Err(error) => (Err(error), None),
+        };
+        if let Some(observer) = &self.observer {
+            let error = result.as_ref().err();
+            let record = error.and_then(Error::call).cloned();
+            let record = record.unwrap_or_else(|| call.record(reply.as_ref()));
+            observer(&CallReport::new(record, error.cloned()));
+        }
+        result
     }
 }
 
 impl fmt::Debug for CommunicationIdentityClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CommunicationIdentityClient")
-            .field("endpoint", &self.pipeline.endpoint)
-            .field("api_version", &self.pipeline.api_version)
+            .field("endpoint", &self.core.endpoint)
+            .field("api_version", &self.core.api_version)
             .finish_non_exhaustive()
     }
 }
 
-impl CommunicationIdentityClientBuilder {
-    /// Builds the client. Nothing is sent.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the api-version or the application id
-    /// has characters that cannot be sent, if a timeout is zero, or if the endpoint is https and
-    /// the crate was built without a TLS feature.
-    pub fn build(self) -> Result<CommunicationIdentityClient, Error> {
-        let pipeline = Arc::new(self.pipeline()?);
-        Ok(CommunicationIdentityClient { pipeline, observer: None })
-    }
-}
+// Agents, clocks and observers do not say whether they are; a lock that a panic poisoned is taken all
+// the same, since each holder leaves whole values behind.
+impl UnwindSafe for CommunicationIdentityClient {}
+impl RefUnwindSafe for CommunicationIdentityClient {}

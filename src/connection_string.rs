@@ -2,15 +2,17 @@
 
 use std::str::FromStr;
 
-use crate::credential::AccessKey;
+use crate::auth::access_key::AccessKey;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 
 /// The connection string of an ACS resource: its endpoint and an access key.
 ///
 /// The parts may come in any order and case, with white space, line breaks or quotes around the
-/// string or any part of it, and with a `;` at its end. Parts with other names are ignored. What is
-/// missing, doubled, empty or malformed is refused here, not at the first request.
+/// string or any part of it, and with a `;` at its end. Parts with other names are ignored. Missing,
+/// duplicate, empty and malformed parts are rejected here, not at the first request.
+///
+/// # Examples
 ///
 /// ```
 /// use acs_identity::ConnectionString;
@@ -27,21 +29,22 @@ pub struct ConnectionString {
 }
 
 impl ConnectionString {
-    /// The `endpoint` part.
+    /// Returns the `endpoint` part.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// The `accesskey` part.
+    /// Returns the `accesskey` part.
     #[must_use]
     pub fn access_key(&self) -> &AccessKey {
         &self.access_key
     }
 
-    /// Both parts, as
-    /// [`CommunicationIdentityClient::builder`](crate::CommunicationIdentityClient::builder) takes
-    /// them.
+    /// Returns both parts.
+    ///
+    /// For a client, see
+    /// [`builder_from_connection_string`](crate::CommunicationIdentityClient::builder_from_connection_string).
     #[must_use]
     pub fn into_parts(self) -> (Endpoint, AccessKey) {
         (self.endpoint, self.access_key)
@@ -55,12 +58,12 @@ impl FromStr for ConnectionString {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), naming the part at fault and what was
-    /// expected, never a value.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if a part is missing, there twice, empty or
+    /// malformed. The text names the part and never repeats a value.
     fn from_str(text: &str) -> Result<Self, Error> {
         let text = strip(text);
         if text.is_empty() {
-            return Err(refused("connection string is empty"));
+            return Err(rejected("connection string is empty"));
         }
         let mut endpoint = None;
         let mut access_key = None;
@@ -70,14 +73,14 @@ impl FromStr for ConnectionString {
                 continue;
             }
             let Some((name, value)) = part.split_once('=') else {
-                return Err(refused(&format!(
+                return Err(rejected(&format!(
                     "part {} of the connection string has no =",
                     index + 1
                 )));
             };
             let (field, seen) = match strip(name).to_ascii_lowercase().as_str() {
                 "" => {
-                    return Err(refused(&format!(
+                    return Err(rejected(&format!(
                         "part {} of the connection string has no name before its =",
                         index + 1
                     )));
@@ -87,21 +90,21 @@ impl FromStr for ConnectionString {
                 _ => continue,
             };
             if seen.replace(strip(value)).is_some() {
-                return Err(refused(&format!("connection string has {field}= twice")));
+                return Err(rejected(&format!("connection string has {field}= twice")));
             }
         }
         let endpoint =
-            endpoint.ok_or_else(|| refused("connection string has no endpoint= part"))?;
+            endpoint.ok_or_else(|| rejected("connection string has no endpoint= part"))?;
         let access_key =
-            access_key.ok_or_else(|| refused("connection string has no accesskey= part"))?;
+            access_key.ok_or_else(|| rejected("connection string has no accesskey= part"))?;
         if access_key.contains("://") {
-            return Err(refused("accesskey holds a URL, as if the two values were swapped"));
+            return Err(rejected("accesskey holds a URL, as if the two values were swapped"));
         }
         Ok(Self { endpoint: endpoint.parse()?, access_key: access_key.parse()? })
     }
 }
 
-fn refused(why: &str) -> Error {
+fn rejected(why: &str) -> Error {
     Error::invalid_input(format!(
         "{why}: expected endpoint=https://<resource>.communication.azure.com/;accesskey=<base64>"
     ))

@@ -11,7 +11,9 @@ use crate::error::Error;
 /// Kept in the one form that is both signed and sent: scheme and host in lower case, the scheme's
 /// default port dropped, any other port kept, IPv6 in brackets, no slash at the end. Plain `http`
 /// is accepted for loopback hosts only (`localhost`, `127.0.0.0/8`, `[::1]`), since every request
-/// carries what a listener could replay.
+/// could be replayed by an eavesdropper.
+///
+/// # Examples
 ///
 /// ```
 /// use acs_identity::Endpoint;
@@ -26,14 +28,21 @@ use crate::error::Error;
 pub struct Endpoint {
     https: bool,
     loopback: bool,
-    host: String,
+    /// Scheme and host, without a slash at the end.
+    url: String,
 }
 
 impl Endpoint {
-    /// The host as it is signed and sent: with the port unless it is the scheme's default.
+    /// Returns the host as it is signed and sent: with the port unless it is the scheme's default.
     #[must_use]
     pub fn host(&self) -> &str {
-        &self.host
+        let scheme = if self.https { "https://" } else { "http://" };
+        self.url.strip_prefix(scheme).unwrap_or_default()
+    }
+
+    /// The URL without a slash at its end.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.url
     }
 
     pub(crate) fn is_https(&self) -> bool {
@@ -53,31 +62,33 @@ impl FromStr for Endpoint {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput), saying which part is wrong. The value is
-    /// not repeated: people paste keys into the wrong field.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if there is no scheme or one other than http
+    /// and https, no valid host, an invalid port, a user name, a path, a query or a fragment, or if
+    /// the scheme is http and the host is not a loopback host. The text names the part and never
+    /// repeats the value: people paste keys into the wrong field.
     fn from_str(url: &str) -> Result<Self, Error> {
         let url = url.trim();
         if url.is_empty() {
-            return Err(refused("is empty"));
+            return Err(rejected("is empty"));
         }
         let Some((scheme, rest)) = url.split_once("://") else {
-            return Err(refused("has no scheme"));
+            return Err(rejected("has no scheme"));
         };
         let https = match scheme.to_ascii_lowercase().as_str() {
             "https" => true,
             "http" => false,
-            _ => return Err(refused("has a scheme other than https")),
+            _ => return Err(rejected("has a scheme other than https")),
         };
         if rest.contains(['?', '#']) {
-            return Err(refused("has a query or a fragment"));
+            return Err(rejected("has a query or a fragment"));
         }
         let authority = match rest.split_once('/') {
             None => rest,
             Some((authority, "")) => authority,
-            Some(_) => return Err(refused("has a path")),
+            Some(_) => return Err(rejected("has a path")),
         };
         if authority.contains('@') {
-            return Err(refused("has a user name or password"));
+            return Err(rejected("has a user name or password"));
         }
         let (host, port) = split_port(authority)?;
         let (host, loopback) = parse_host(host)?;
@@ -91,19 +102,19 @@ impl FromStr for Endpoint {
             Some(port) if port != default_port => format!("{host}:{port}"),
             _ => host,
         };
-        Ok(Self { https, loopback, host })
+        let scheme = if https { "https" } else { "http" };
+        Ok(Self { https, loopback, url: format!("{scheme}://{host}") })
     }
 }
 
 /// The URL without a slash at its end.
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.https { "https" } else { "http" };
-        write!(f, "{scheme}://{}", self.host)
+        f.write_str(&self.url)
     }
 }
 
-fn refused(why: &str) -> Error {
+fn rejected(why: &str) -> Error {
     Error::invalid_input(format!(
         "endpoint {why}: expected https://<resource>.communication.azure.com"
     ))
@@ -122,7 +133,7 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), Error> {
         Ok(number) if valid && number > 0 && port.len() == digits.len() + 1 => {
             Ok((host, Some(number)))
         }
-        _ => Err(refused("has an invalid port")),
+        _ => Err(rejected("has an invalid port")),
     }
 }
 
@@ -130,7 +141,7 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), Error> {
 fn parse_host(host: &str) -> Result<(String, bool), Error> {
     if let Some(literal) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         let address: Ipv6Addr =
-            literal.parse().map_err(|_| refused("has an invalid IPv6 address"))?;
+            literal.parse().map_err(|_| rejected("has an invalid IPv6 address"))?;
         return Ok((format!("[{address}]"), address.is_loopback()));
     }
     let label_is_valid = |label: &str| {
@@ -138,7 +149,7 @@ fn parse_host(host: &str) -> Result<(String, bool), Error> {
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
     if !host.split('.').all(label_is_valid) {
-        return Err(refused("has an invalid host name"));
+        return Err(rejected("has an invalid host name"));
     }
     let host = host.to_ascii_lowercase();
     let loopback =
@@ -172,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_endpoints_say_why() {
+    fn rejected_endpoints_say_why() {
         for (url, why) in [
             ("", "is empty"),
             ("contoso.communication.azure.com", "has no scheme"),

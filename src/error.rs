@@ -1,38 +1,68 @@
-//! The one error type of the crate.
+//! The one error of the crate, and the record of the request that it is about.
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) mod advice;
+pub(crate) mod excerpt;
+
 type Source = Arc<dyn StdError + Send + Sync>;
 
-/// What kind of failure an [`Error`] is, and so what to do about it.
+/// The kind of failure an [`Error`] is, and so what to do about it.
+///
+/// # Examples
+///
+/// ```
+/// use acs_identity::ErrorKind;
+///
+/// assert_eq!(ErrorKind::Connection.to_string(), "connection");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The caller's input was refused; nothing was sent.
+    /// Your input was rejected before anything was sent.
     InvalidInput,
-    /// The source of bearer tokens failed, so the request was not sent.
+    /// No bearer token could be obtained; the request was not sent.
     Credential,
-    /// The request never reached the service (name resolution, connecting, TLS); sending it again
-    /// is safe.
+    /// The request never reached the service (name resolution, connecting, proxy, TLS and
+    /// certificates); calling again is safe.
     Connection,
-    /// The answer did not come in time; the service may have processed the request.
+    /// No response arrived in time; the service may have processed the request.
     Timeout,
-    /// The connection failed after the request was on its way; the service may have processed it.
+    /// The connection failed once the request was on its way; the service may have processed it.
     Transport,
-    /// The service answered, and the answer was not a success.
+    /// The service, or something in front of it, responded with an error.
     Service,
-    /// The service reported success, but its answer could not be read.
+    /// The response could not be used: it is not valid HTTP, or reports success without what the
+    /// operation returns. The service may have processed the request.
     Response,
 }
 
-/// Any failure of this crate: one line that says what happened, to which request, and what to do.
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InvalidInput => "invalid input",
+            Self::Credential => "credential",
+            Self::Connection => "connection",
+            Self::Timeout => "timeout",
+            Self::Transport => "transport",
+            Self::Service => "service",
+            Self::Response => "response",
+        })
+    }
+}
+
+/// A failure of this crate: one line that says what happened, to which request, and what to do.
 ///
 /// Branch on [`kind`](Self::kind) first, then on [`status`](Self::status) and [`code`](Self::code).
-/// The cause, where there is one (an IO or TLS error), is behind [`source`](StdError::source) and
-/// not repeated in the text. No key, token or connection string is ever part of it.
+/// `{error}` prints the line; `{error:#}` appends the causes, such as an IO or TLS error;
+/// `{error:?}`, which is what `main` prints, puts each cause on a line of its own. Keys, tokens and
+/// connection strings are never part of it.
+///
+/// # Examples
 ///
 /// ```
 /// use acs_identity::{AccessKey, ErrorKind};
@@ -49,19 +79,57 @@ struct Inner {
     kind: ErrorKind,
     problem: String,
     source: Option<Source>,
-    request: Option<RequestContext>,
-    answer: Answer,
+    call: Option<CallRecord>,
+    service: ServiceError,
+    retry_after: Option<Duration>,
     created_user_id: Option<String>,
-    /// Whether another attempt might end otherwise.
-    transient: bool,
-    attempts: u32,
-    /// Without those that were repeated only for their authentication.
-    tries: u32,
-    elapsed: Duration,
     in_doubt: bool,
 }
 
-/// One of the causes that the service names below its error; see [`Error::details`].
+/// What is known of one call besides its result; errors and reports share it.
+#[derive(Clone, Debug)]
+pub(crate) struct CallRecord {
+    pub(crate) operation: &'static str,
+    pub(crate) host: String,
+    pub(crate) api_version: String,
+    pub(crate) client_request_id: String,
+    pub(crate) attempts: u32,
+    pub(crate) elapsed: Duration,
+    /// Of the last attempt, like the two ids, if it got a response.
+    pub(crate) status: Option<u16>,
+    pub(crate) ms_cv: Option<String>,
+    pub(crate) azure_ref: Option<String>,
+}
+
+/// The service's error envelope, already cleaned of line breaks and anything like a secret.
+#[derive(Clone, Default)]
+pub(crate) struct ServiceError {
+    pub(crate) code: Option<String>,
+    pub(crate) message: Option<String>,
+    pub(crate) target: Option<String>,
+    pub(crate) details: Vec<ErrorDetail>,
+}
+
+/// One of the causes that the service lists below its error; see [`Error::details`].
+///
+/// # Examples
+///
+/// ```
+/// use acs_identity::CommunicationIdentityClient;
+/// use acs_identity::emulator::{Emulator, Fault};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let emulator = Emulator::start()?;
+/// emulator.inject(Fault::respond(400).body(
+///     r#"{"error":{"code":"Outer","message":"m","innererror":{"code":"Inner"}}}"#,
+/// ));
+/// let client = CommunicationIdentityClient::from_connection_string(&emulator.connection_string())?;
+///
+/// let error = client.create_user().unwrap_err();
+/// assert_eq!(error.details()[0].code(), Some("Inner"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorDetail {
     pub(crate) code: Option<String>,
@@ -70,137 +138,116 @@ pub struct ErrorDetail {
 }
 
 impl ErrorDetail {
-    /// The service's code for it.
+    /// Returns the service's code for this cause.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         self.code.as_deref()
     }
 
-    /// The service's message.
+    /// Returns the service's message.
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         self.message.as_deref()
     }
 
-    /// The part of the request that it is about.
+    /// Returns the part of the request that this cause is about.
     #[must_use]
     pub fn target(&self) -> Option<&str> {
         self.target.as_deref()
     }
 }
 
-/// Which request an error is about.
-#[derive(Clone)]
-pub(crate) struct RequestContext {
-    pub(crate) operation: &'static str,
-    pub(crate) host: String,
-    pub(crate) api_version: String,
-    pub(crate) client_request_id: String,
-}
-
-/// What the service's answer told, already cleaned of line breaks and anything like a secret.
-#[derive(Clone, Default)]
-pub(crate) struct Answer {
-    pub(crate) status: Option<u16>,
-    pub(crate) code: Option<String>,
-    pub(crate) message: Option<String>,
-    pub(crate) target: Option<String>,
-    pub(crate) details: Vec<ErrorDetail>,
-    pub(crate) ms_cv: Option<String>,
-    pub(crate) azure_ref: Option<String>,
-    pub(crate) retry_after: Option<Duration>,
-}
-
 impl Error {
-    /// What kind of failure this is.
+    /// Returns the kind of failure.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// The HTTP status, if the service (or something in between) answered.
+    /// Returns the HTTP status of the last attempt, if it got a response.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
-        self.0.answer.status
+        self.0.call.as_ref()?.status
     }
 
-    /// The service's error code, such as `IdentityNotOwned` or `ValidationError`.
+    /// Returns the service's error code, such as `IdentityNotOwned` or `ValidationError`.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
-        self.0.answer.code.as_deref()
+        self.0.service.code.as_deref()
     }
 
-    /// The service's own message, shortened to 200 characters and without anything as long as a key.
+    /// Returns the service's message, shortened to 200 characters, with anything as long as a key
+    /// redacted. User ids are kept.
     #[must_use]
     pub fn message(&self) -> Option<&str> {
-        self.0.answer.message.as_deref()
+        self.0.service.message.as_deref()
     }
 
-    /// The part of the request that the service complains about, such as `ExpiresInMinutes`.
+    /// Returns the part of the request that the service rejected, such as `ExpiresInMinutes`.
     #[must_use]
     pub fn target(&self) -> Option<&str> {
-        self.0.answer.target.as_deref()
+        self.0.service.target.as_deref()
     }
 
-    /// What the service names below its error (`details` and `innererror`), from the outside in.
-    /// Usually nothing.
+    /// Returns the causes that the service lists below its error (`details` and `innererror`), from
+    /// the outside in; at most 16, usually none.
     #[must_use]
     pub fn details(&self) -> &[ErrorDetail] {
-        &self.0.answer.details
+        &self.0.service.details
     }
 
-    /// The `MS-CV` header of the answer, which Microsoft's support asks for.
+    /// Returns the `MS-CV` header of the response, which Microsoft's support asks for.
     #[must_use]
     pub fn ms_cv(&self) -> Option<&str> {
-        self.0.answer.ms_cv.as_deref()
+        self.0.call.as_ref()?.ms_cv.as_deref()
     }
 
-    /// The `X-Azure-Ref` header of the answer, set by the front door.
+    /// Returns the `X-Azure-Ref` header of the response, set by Azure Front Door.
     #[must_use]
     pub fn azure_ref(&self) -> Option<&str> {
-        self.0.answer.azure_ref.as_deref()
+        self.0.call.as_ref()?.azure_ref.as_deref()
     }
 
-    /// The `x-ms-client-request-id` that the request carried.
+    /// Returns the `x-ms-client-request-id` that all attempts of the call carried.
     #[must_use]
     pub fn client_request_id(&self) -> Option<&str> {
-        self.0.request.as_ref().map(|request| request.client_request_id.as_str())
+        self.0.call.as_ref().map(|call| call.client_request_id.as_str())
     }
 
-    /// How long the service asked to wait before the next try.
+    /// Returns how long the service asked to wait before the next attempt.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        self.0.answer.retry_after
+        self.0.retry_after
     }
 
-    /// The id of a user that was created although the call failed, so that it can be used or
-    /// deleted.
+    /// Returns the id of a user that was created although the call failed, so that you can use or
+    /// delete it.
     ///
-    /// Identities cannot be listed: this is the only place where the id is told.
+    /// Identities cannot be listed: the id is nowhere else.
     #[must_use]
     pub fn created_user_id(&self) -> Option<&str> {
         self.0.created_user_id.as_deref()
     }
 
-    /// Whether the service may have done what was asked, in this or an earlier attempt, although
-    /// the call failed.
+    /// Returns whether the service may have done what was asked, in any attempt, although the call
+    /// failed.
     ///
-    /// If the call was to create a user, one may exist whose id nobody knows.
+    /// If the call was to create a user, an orphaned one may exist whose id nobody knows.
     #[must_use]
     pub fn is_in_doubt(&self) -> bool {
         self.0.in_doubt
     }
 
-    /// How many attempts the call made; 0 if nothing was sent.
+    /// Returns how many attempts the call made; 0 if nothing was sent.
     #[must_use]
     pub fn attempts(&self) -> u32 {
-        self.0.attempts
+        self.0.call.as_ref().map_or(0, |call| call.attempts)
     }
 
-    /// How long the call took, over all attempts and the waits between them.
+    /// Returns how long the call took, over all attempts and the backoff between them.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        self.0.elapsed
+        self.0.call.as_ref().map_or(Duration::ZERO, |call| call.elapsed)
     }
 
     pub(crate) fn new(kind: ErrorKind, problem: impl Into<String>) -> Self {
@@ -208,13 +255,10 @@ impl Error {
             kind,
             problem: problem.into(),
             source: None,
-            request: None,
-            answer: Answer::default(),
+            call: None,
+            service: ServiceError::default(),
+            retry_after: None,
             created_user_id: None,
-            transient: false,
-            attempts: 0,
-            tries: 0,
-            elapsed: Duration::ZERO,
             in_doubt: false,
         }))
     }
@@ -231,13 +275,13 @@ impl Error {
         self
     }
 
-    pub(crate) fn with_request(mut self, request: &RequestContext) -> Self {
-        self.0.request = Some(request.clone());
+    pub(crate) fn with_service(mut self, service: ServiceError) -> Self {
+        self.0.service = service;
         self
     }
 
-    pub(crate) fn with_answer(mut self, answer: Answer) -> Self {
-        self.0.answer = answer;
+    pub(crate) fn with_retry_after(mut self, delay: Option<Duration>) -> Self {
+        self.0.retry_after = delay;
         self
     }
 
@@ -246,47 +290,59 @@ impl Error {
         self
     }
 
-    pub(crate) fn transient(mut self) -> Self {
-        self.0.transient = true;
+    pub(crate) fn with_call(mut self, call: CallRecord) -> Self {
+        self.0.call = Some(call);
         self
     }
 
-    pub(crate) fn is_transient(&self) -> bool {
-        self.0.transient
-    }
-
-    pub(crate) fn with_attempts(mut self, attempts: u32, tries: u32, elapsed: Duration) -> Self {
-        self.0.attempts = attempts;
-        self.0.tries = tries;
-        self.0.elapsed = elapsed;
-        self
-    }
-
-    /// Whether the request was refused or lost before, for other reasons than its authentication.
-    pub(crate) fn is_repeated(&self) -> bool {
-        self.0.tries > 1
-    }
-
-    /// Marks the error as in doubt, and says what that means if it is not obvious.
-    pub(crate) fn in_doubt(mut self, consequence: Option<&str>) -> Self {
+    /// Sets the final flag.
+    pub(crate) fn in_doubt(mut self) -> Self {
         self.0.in_doubt = true;
-        self.0.problem.extend(consequence.into_iter().flat_map(|consequence| ["; ", consequence]));
         self
+    }
+
+    pub(crate) fn with_consequence(mut self, consequence: &str) -> Self {
+        self.0.problem.extend(["; ", consequence]);
+        self
+    }
+
+    pub(crate) fn call(&self) -> Option<&CallRecord> {
+        self.0.call.as_ref()
+    }
+
+    fn causes(&self) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+        std::iter::successors(self.source(), |cause| (*cause).source())
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { problem, request, answer, attempts, elapsed, .. } = &*self.0;
-        let Some(request) = request else { return f.write_str(problem) };
-        write!(f, "{}: {problem}", request.operation)?;
-        if *attempts > 1 {
-            write!(f, " ({attempts} attempts in {:.1} s)", elapsed.as_secs_f64())?;
+        let problem = &self.0.problem;
+        match &self.0.call {
+            Some(call) => call.frame(f, problem)?,
+            None => f.write_str(problem)?,
         }
-        write!(f, " [host {}, api-version {}", request.host, request.api_version)?;
-        write!(f, ", client-request-id {}", request.client_request_id)?;
-        let correlation = [("ms-cv", &answer.ms_cv), ("x-azure-ref", &answer.azure_ref)];
-        for (name, value) in correlation {
+        if f.alternate() {
+            for cause in self.causes() {
+                write!(f, ": {cause}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl CallRecord {
+    /// Writes the problem between the operation and what support asks for.
+    fn frame(&self, f: &mut fmt::Formatter<'_>, problem: &str) -> fmt::Result {
+        write!(f, "{}: {problem}", self.operation)?;
+        if self.attempts > 1 {
+            // Floats would bring their formatting into every program.
+            let tenths = (self.elapsed.as_millis() + 50) / 100;
+            write!(f, " ({} attempts in {}.{} s)", self.attempts, tenths / 10, tenths % 10)?;
+        }
+        write!(f, " [host {}, api-version {}", self.host, self.api_version)?;
+        write!(f, ", client-request-id {}", self.client_request_id)?;
+        for (name, value) in [("ms-cv", &self.ms_cv), ("x-azure-ref", &self.azure_ref)] {
             if let Some(value) = value {
                 write!(f, ", {name} {value}")?;
             }
@@ -295,14 +351,13 @@ impl fmt::Display for Error {
     }
 }
 
-/// What `fn main() -> Result<(), Error>` prints: the text and the cause.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Error")
-            .field("kind", &self.0.kind)
-            .field("text", &self.to_string())
-            .field("source", &self.0.source)
-            .finish_non_exhaustive()
+        write!(f, "{self}")?;
+        for cause in self.causes() {
+            write!(f, "\ncaused by: {cause}")?;
+        }
+        Ok(())
     }
 }
 
@@ -311,3 +366,7 @@ impl StdError for Error {
         self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
     }
 }
+
+// The cause hides whether it is; nothing in an error changes once it is made.
+impl UnwindSafe for Error {}
+impl RefUnwindSafe for Error {}

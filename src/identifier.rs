@@ -1,44 +1,44 @@
 //! Raw ids of all kinds that ACS and Teams know.
 
 use std::fmt;
-use std::str::FromStr;
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::Error;
 use crate::user::CommunicationUserIdentifier;
 
-/// The id of anybody or anything that takes part in calls and chats, told apart by its raw id.
+/// A participant in a call or chat, identified by its raw id.
 ///
-/// Reading never fails: what follows none of the known forms is [`Unknown`](Self::Unknown). Writing
-/// gives back the raw id that was read, byte for byte.
+/// Parsing never fails: what has none of the known forms is [`Unknown`](Self::Unknown). Writing, by
+/// [`Display`](fmt::Display) or serde, gives back the raw id that was read, byte for byte. Variants
+/// may gain fields: match them with `..`.
+///
+/// # Examples
 ///
 /// ```
 /// use acs_identity::{CommunicationCloud, CommunicationIdentifier};
 ///
 /// let raw_id = "8:orgid:45ab2481-1c1c-4005-be24-0ffb879b1130";
 /// let identifier = CommunicationIdentifier::from(raw_id);
-/// assert_eq!(
-///     identifier,
-///     CommunicationIdentifier::MicrosoftTeamsUser {
-///         user_id: "45ab2481-1c1c-4005-be24-0ffb879b1130".to_owned(),
-///         is_anonymous: false,
-///         cloud: CommunicationCloud::Public,
-///     }
-/// );
+/// let CommunicationIdentifier::MicrosoftTeamsUser { user_id, cloud, .. } = &identifier else {
+///     panic!("a Teams user was expected");
+/// };
+/// assert_eq!(user_id, "45ab2481-1c1c-4005-be24-0ffb879b1130");
+/// assert_eq!(*cloud, CommunicationCloud::Public);
 /// assert_eq!(identifier.to_string(), raw_id);
 /// ```
 ///
-/// Only communication users can be deleted or have tokens issued and revoked, and the client takes
-/// nothing else:
+/// Only communication users can be deleted or have tokens issued and revoked; the conversion
+/// rejects the others:
 ///
 /// ```
 /// use acs_identity::{CommunicationIdentifier, CommunicationUserIdentifier};
 ///
 /// let user: CommunicationUserIdentifier =
-///     CommunicationIdentifier::from("8:acs:something").try_into().unwrap();
-/// assert!(CommunicationUserIdentifier::try_from(CommunicationIdentifier::from("4:+112345556789")).is_err());
+///     CommunicationIdentifier::from("8:acs:something").try_into()?;
+/// let phone = CommunicationIdentifier::from("4:+112345556789");
+/// assert!(CommunicationUserIdentifier::try_from(phone).is_err());
+/// # Ok::<(), acs_identity::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -46,12 +46,14 @@ pub enum CommunicationIdentifier {
     /// A user of an ACS resource (`8:acs:…`, `8:spool:…`, `8:dod-acs:…`, `8:gcch-acs:…`).
     CommunicationUser(CommunicationUserIdentifier),
     /// A phone number (`4:…`).
+    #[non_exhaustive]
     PhoneNumber {
         /// The number, usually in E.164 form, or whatever follows `4:`.
         phone_number: String,
     },
     /// A Teams user (`8:orgid:…`, `8:dod:…`, `8:gcch:…`), or a visitor without an account
     /// (`8:teamsvisitor:…`).
+    #[non_exhaustive]
     MicrosoftTeamsUser {
         /// The Entra object id of the user, or the id of the visitor.
         user_id: String,
@@ -61,6 +63,7 @@ pub enum CommunicationIdentifier {
         cloud: CommunicationCloud,
     },
     /// A Teams application, such as a voice app (`28:orgid:…`, `28:dod:…`, `28:gcch:…`).
+    #[non_exhaustive]
     MicrosoftTeamsApp {
         /// The application's id.
         app_id: String,
@@ -69,6 +72,7 @@ pub enum CommunicationIdentifier {
     },
     /// A Teams user who uses ACS through the Teams extension (`8:acs:<resource>_<tenant>_<user>`,
     /// and the same in other clouds).
+    #[non_exhaustive]
     TeamsExtensionUser {
         /// The id of the ACS resource.
         resource_id: String,
@@ -80,6 +84,7 @@ pub enum CommunicationIdentifier {
         cloud: CommunicationCloud,
     },
     /// Anything else.
+    #[non_exhaustive]
     Unknown {
         /// The id as it was read.
         raw_id: String,
@@ -87,6 +92,14 @@ pub enum CommunicationIdentifier {
 }
 
 /// A cloud that Teams and ACS run in.
+///
+/// # Examples
+///
+/// ```
+/// use acs_identity::CommunicationCloud;
+///
+/// assert_eq!(CommunicationCloud::default(), CommunicationCloud::Public);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CommunicationCloud {
@@ -100,13 +113,30 @@ pub enum CommunicationCloud {
 }
 
 impl CommunicationIdentifier {
-    /// Whether it is a caller who withholds the number (`4:anonymous`).
+    /// Returns whether it is a caller who withholds the number (`4:anonymous`).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use acs_identity::CommunicationIdentifier;
+    ///
+    /// assert!(CommunicationIdentifier::from("4:anonymous").is_anonymous_phone_number());
+    /// ```
     #[must_use]
     pub fn is_anonymous_phone_number(&self) -> bool {
         matches!(self, Self::PhoneNumber { phone_number } if phone_number == "anonymous")
     }
 
-    /// What tells apart several people behind one phone number: the text after the last `_`.
+    /// Returns what distinguishes several people behind one phone number: the text after the last
+    /// `_`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use acs_identity::CommunicationIdentifier;
+    ///
+    /// assert_eq!(CommunicationIdentifier::from("4:14255550121_123").asserted_id(), Some("123"));
+    /// ```
     #[must_use]
     pub fn asserted_id(&self) -> Option<&str> {
         let Self::PhoneNumber { phone_number } = self else { return None };
@@ -132,15 +162,17 @@ impl CommunicationIdentifier {
             ("28", "orgid" | "dod" | "gcch") => {
                 Some(Self::MicrosoftTeamsApp { app_id: id.to_owned(), cloud })
             }
-            ("8", "acs" | "dod-acs" | "gcch-acs") => Self::teams_extension_user(id, cloud)
-                .or_else(|| Some(Self::communication_user(raw_id))),
-            ("8", "spool") => Some(Self::communication_user(raw_id)),
+            ("8", "acs" | "dod-acs" | "gcch-acs") => {
+                Self::teams_extension_user(id, cloud).or_else(|| Self::communication_user(raw_id))
+            }
+            ("8", "spool") => Self::communication_user(raw_id),
             _ => None,
         }
     }
 
-    fn communication_user(raw_id: &str) -> Self {
-        Self::CommunicationUser(CommunicationUserIdentifier::from_checked(raw_id))
+    /// `None` if it is malformed: such an id is of no known form.
+    fn communication_user(raw_id: &str) -> Option<Self> {
+        raw_id.parse().ok().map(Self::CommunicationUser)
     }
 
     fn teams_extension_user(id: &str, cloud: CommunicationCloud) -> Option<Self> {
@@ -212,58 +244,40 @@ impl fmt::Display for CommunicationIdentifier {
     }
 }
 
+/// As the raw id.
+impl Serialize for CommunicationIdentifier {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// From the raw id.
+impl<'de> Deserialize<'de> for CommunicationIdentifier {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|raw_id| Self::from(raw_id.as_str()))
+    }
+}
+
 impl TryFrom<CommunicationIdentifier> for CommunicationUserIdentifier {
     type Error = Error;
 
-    /// Takes what the service may be able to act on.
+    /// Accepts any id the service might act on.
     ///
     /// # Errors
     ///
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the id is that of a phone number, a
-    /// Teams user or application, or a user of the Teams extension, or if it is blank, or `.` or
-    /// `..`, which would address something other than a user. What follows no known form is left to
-    /// the service to judge.
+    /// Teams user or application, or a Teams extension user, or if it is unknown and malformed (see
+    /// [`from_str`](#method.from_str)).
     fn try_from(identifier: CommunicationIdentifier) -> Result<Self, Error> {
         let kind = match identifier {
             CommunicationIdentifier::CommunicationUser(user) => return Ok(user),
-            CommunicationIdentifier::Unknown { raw_id } => match raw_id.as_str() {
-                id if id.trim().is_empty() => "empty",
-                "." | ".." => "a path",
-                _ => return Ok(Self::from_checked(&raw_id)),
-            },
+            CommunicationIdentifier::Unknown { raw_id } => return raw_id.parse(),
             CommunicationIdentifier::PhoneNumber { .. } => "a phone number",
             CommunicationIdentifier::MicrosoftTeamsUser { .. } => "a Teams user's",
             CommunicationIdentifier::MicrosoftTeamsApp { .. } => "a Teams application's",
             CommunicationIdentifier::TeamsExtensionUser { .. } => "a Teams extension user's",
         };
         Err(Error::invalid_input(format!("user id is {kind}: expected 8:acs:<resource>_<user>")))
-    }
-}
-
-impl FromStr for CommunicationUserIdentifier {
-    type Err = Error;
-
-    /// Takes an id as it is; whether it exists is for the service to judge.
-    ///
-    /// # Errors
-    ///
-    /// As
-    /// [`TryFrom<CommunicationIdentifier>`](#impl-TryFrom<CommunicationIdentifier>-for-CommunicationUserIdentifier).
-    fn from_str(id: &str) -> Result<Self, Error> {
-        // A line of a file that was not stripped, most likely.
-        if !id.trim().is_empty() && (id.trim() != id || id.chars().any(char::is_control)) {
-            return Err(Error::invalid_input(
-                "user id has white space around it or control characters in it: expected 8:acs:<resource>_<user>",
-            ));
-        }
-        CommunicationIdentifier::from(id).try_into()
-    }
-}
-
-/// From the text of the id.
-impl<'de> Deserialize<'de> for CommunicationUserIdentifier {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 

@@ -92,30 +92,17 @@
     )
 )]
 
-mod advice;
 mod api_version;
-mod authentication;
-mod builder;
-mod cache;
+mod auth;
 mod client;
-mod clock;
 mod connection_string;
-mod credential;
 mod endpoint;
 mod error;
-mod excerpt;
-mod headers;
+mod http;
 mod identifier;
 mod operation;
-mod pipeline;
-mod report;
-mod response;
-mod retry;
-mod signing;
 mod timestamp;
 mod token;
-mod token_source;
-mod transport;
 mod user;
 
 #[cfg(feature = "emulator")]
@@ -123,17 +110,27 @@ pub mod emulator;
 #[cfg(any(doc, doctest))]
 pub mod guide;
 
+/// The HTTP client that [`CommunicationIdentityClientBuilder::agent`] takes an agent of.
+pub use ureq;
+
 // The names of the official SDKs for types: rustdoc finds aliases of re-exports only here.
 #[doc(alias = "CommunicationIdentityServiceVersion")]
 #[doc(alias = "ServiceVersion")]
 pub use api_version::ApiVersion;
-pub use builder::CommunicationIdentityClientBuilder;
-pub use client::CommunicationIdentityClient;
-pub use connection_string::ConnectionString;
 #[doc(alias = "AzureKeyCredential")]
 #[doc(alias = "KeyCredential")]
-pub use credential::AccessKey;
-pub use credential::{BearerToken, Credential, TokenCredential};
+pub use auth::access_key::AccessKey;
+pub use auth::access_key::{RequestToSign, SignedHeaders};
+pub use auth::bearer::{BearerToken, Credential, TokenCredential};
+pub use client::CommunicationIdentityClient;
+pub use client::builder::CommunicationIdentityClientBuilder;
+pub use client::report::CallReport;
+#[doc(alias = "RetryOptions")]
+pub use client::retry::RetryPolicy;
+#[doc(alias = "AzureCommunicationTokenCredential")]
+#[doc(alias = "CommunicationTokenCredential")]
+pub use client::token_source::TokenSource;
+pub use connection_string::ConnectionString;
 pub use endpoint::Endpoint;
 #[doc(alias = "CommunicationError")]
 #[doc(alias = "HttpResponseError")]
@@ -142,27 +139,17 @@ pub use endpoint::Endpoint;
 #[doc(alias = "RestError")]
 pub use error::Error;
 pub use error::{ErrorDetail, ErrorKind};
+pub use http::tls::Tls;
 #[doc(alias = "CommunicationCloudEnvironment")]
 pub use identifier::CommunicationCloud;
 pub use identifier::CommunicationIdentifier;
-pub use report::CallReport;
-#[doc(alias = "RetryOptions")]
-pub use retry::RetryPolicy;
-pub use signing::{RequestToSign, SignedHeaders};
 #[doc(alias = "CommunicationAccessToken")]
 #[doc(alias = "CommunicationUserToken")]
 pub use token::AccessToken;
 pub use token::TokenRequest;
 #[doc(alias = "CommunicationTokenScope")]
 pub use token::TokenScope;
-#[doc(alias = "AzureCommunicationTokenCredential")]
-#[doc(alias = "CommunicationTokenCredential")]
-pub use token_source::TokenSource;
 #[doc(alias = "CommunicationUserDetail")]
 pub use user::CommunicationUserDetails;
 #[doc(alias = "CommunicationUser")]
 pub use user::CommunicationUserIdentifier;
-
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-mod readme {}

@@ -3,6 +3,8 @@
 //! Facts are those of the REST reference,
 //! <https://learn.microsoft.com/rest/api/communication/identity>.
 
+use std::fmt::Write as _;
+
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use serde_json::json;
@@ -12,8 +14,11 @@ use crate::error::Error;
 use crate::token::{TokenRequest, TokenScope};
 use crate::user::CommunicationUserIdentifier;
 
+/// Far more than any token needs, and what a socket takes without waiting: sending never stalls.
+const MAX_BODY_BYTES: usize = 16 * 1024;
+
 /// What is sent for one operation, but for the api-version and what each attempt adds (date,
-/// signature).
+/// signature), and what its responses mean.
 #[derive(Clone)]
 pub(crate) struct Operation {
     /// The name of the client's method, for errors.
@@ -23,9 +28,15 @@ pub(crate) struct Operation {
     pub(crate) path: String,
     /// JSON, serialised once: the bytes hashed are the bytes sent. Empty if there is none.
     pub(crate) body: Vec<u8>,
+    /// The status of a success.
+    pub(crate) success: u16,
     /// Whether doing it twice is as good as doing it once. Creating a user is not: nobody would
     /// know the first one's id.
     pub(crate) repeatable: bool,
+    /// Whether a success tells the id of a user that may be new.
+    pub(crate) creates_user: bool,
+    /// Whether it has done its work if the user no longer exists.
+    pub(crate) missing_is_done: bool,
 }
 
 impl Operation {
@@ -36,21 +47,28 @@ impl Operation {
     }
 
     pub(crate) fn create_user_and_token(request: &TokenRequest) -> Result<Self, Error> {
-        let body = token_body("createTokenWithScopes", request)?;
+        let body = token_body(None, "createTokenWithScopes", request)?;
         Ok(Self::create("create_user_and_token", body))
     }
 
     /// The same custom id gives the same user: it may be repeated.
     pub(crate) fn create_user_with_custom_id(custom_id: &str) -> Result<Self, Error> {
-        if custom_id.trim().is_empty() {
-            return Err(Error::invalid_input("custom id is empty: expected 1 to 256 characters"));
-        }
-        let body = json!({ "customId": custom_id }).to_string().into_bytes();
-        Ok(Self::post("create_user_with_custom_id", "/identities".to_owned(), body))
+        check_custom_id(custom_id)?;
+        let body = checked_body(json!({ "customId": custom_id }).to_string().into_bytes())?;
+        Ok(Self { repeatable: true, ..Self::create("create_user_with_custom_id", body) })
+    }
+
+    pub(crate) fn create_user_and_token_with_custom_id(
+        custom_id: &str,
+        request: &TokenRequest,
+    ) -> Result<Self, Error> {
+        check_custom_id(custom_id)?;
+        let body = token_body(Some(custom_id), "createTokenWithScopes", request)?;
+        Ok(Self { repeatable: true, ..Self::create("create_user_and_token_with_custom_id", body) })
     }
 
     pub(crate) fn get_user(user: &CommunicationUserIdentifier) -> Self {
-        Self::on_user("get_user", Method::GET, user)
+        Self { method: Method::GET, ..Self::post("get_user", user_path(user, ""), Vec::new()) }
     }
 
     pub(crate) fn exchange_teams_user_token(
@@ -69,62 +87,104 @@ impl Operation {
             )));
         }
         let body = json!({ "token": teams_token, "appId": client_id, "userId": user_object_id });
+        let body = checked_body(body.to_string().into_bytes())?;
         let path = "/teamsUser/:exchangeAccessToken".to_owned();
-        Ok(Self::post("exchange_teams_user_token", path, body.to_string().into_bytes()))
+        Ok(Self::post("exchange_teams_user_token", path, body))
     }
 
     pub(crate) fn issue_token(
         user: &CommunicationUserIdentifier,
         request: &TokenRequest,
     ) -> Result<Self, Error> {
-        let body = token_body("scopes", request)?;
-        Ok(Self::post("issue_token", format!("{}/:issueAccessToken", user_path(user)), body))
+        let body = token_body(None, "scopes", request)?;
+        Ok(Self::post("issue_token", user_path(user, "/:issueAccessToken"), body))
     }
 
     pub(crate) fn revoke_tokens(user: &CommunicationUserIdentifier) -> Self {
-        let path = format!("{}/:revokeAccessTokens", user_path(user));
-        Self::post("revoke_tokens", path, Vec::new())
+        let path = user_path(user, "/:revokeAccessTokens");
+        Self { success: 204, ..Self::post("revoke_tokens", path, Vec::new()) }
     }
 
     pub(crate) fn delete_user(user: &CommunicationUserIdentifier) -> Self {
-        Self::on_user("delete_user", Method::DELETE, user)
-    }
-
-    fn on_user(name: &'static str, method: Method, user: &CommunicationUserIdentifier) -> Self {
-        Self { name, method, path: user_path(user), body: Vec::new(), repeatable: true }
+        Self {
+            method: Method::DELETE,
+            success: 204,
+            missing_is_done: true,
+            ..Self::post("delete_user", user_path(user, ""), Vec::new())
+        }
     }
 
     fn create(name: &'static str, body: Vec<u8>) -> Self {
-        Self { repeatable: false, ..Self::post(name, "/identities".to_owned(), body) }
+        Self {
+            success: 201,
+            repeatable: false,
+            creates_user: true,
+            ..Self::post(name, "/identities".to_owned(), body)
+        }
     }
 
     fn post(name: &'static str, path: String, body: Vec<u8>) -> Self {
-        Self { name, method: Method::POST, path, body, repeatable: true }
+        Self {
+            name,
+            method: Method::POST,
+            path,
+            body,
+            success: 200,
+            repeatable: true,
+            creates_user: false,
+            missing_is_done: false,
+        }
     }
 }
 
-fn token_body(scopes_field: &'static str, request: &TokenRequest) -> Result<Vec<u8>, Error> {
+fn check_custom_id(custom_id: &str) -> Result<(), Error> {
+    if custom_id.trim().is_empty() {
+        return Err(Error::invalid_input("custom id is empty: expected 1 to 256 characters"));
+    }
+    Ok(())
+}
+
+fn token_body(
+    custom_id: Option<&str>,
+    scopes_field: &'static str,
+    request: &TokenRequest,
+) -> Result<Vec<u8>, Error> {
     let body = TokenBody {
+        custom_id,
         scopes_field,
-        scopes: request.scopes()?.iter().map(TokenScope::as_str).collect(),
+        scopes: request.scopes()?,
         expires_in_minutes: request.expires_in_minutes()?,
     };
-    serde_json::to_vec(&body).map_err(|error| {
+    let body = serde_json::to_vec(&body).map_err(|error| {
         Error::invalid_input("the request cannot be written as JSON").with_source(error)
-    })
+    })?;
+    checked_body(body)
+}
+
+fn checked_body(body: Vec<u8>) -> Result<Vec<u8>, Error> {
+    if body.len() > MAX_BODY_BYTES {
+        return Err(Error::invalid_input(
+            "the request's body is longer than 16 KiB: check the scopes, the custom id or the token",
+        ));
+    }
+    Ok(body)
 }
 
 /// In the order of the wire, which `serde_json::Value` would sort.
 struct TokenBody<'a> {
+    custom_id: Option<&'a str>,
     scopes_field: &'static str,
-    scopes: Vec<&'a str>,
+    scopes: &'a [TokenScope],
     expires_in_minutes: Option<u64>,
 }
 
 impl Serialize for TokenBody<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry(self.scopes_field, &self.scopes)?;
+        if let Some(custom_id) = self.custom_id {
+            map.serialize_entry("customId", custom_id)?;
+        }
+        map.serialize_entry(self.scopes_field, self.scopes)?;
         if let Some(minutes) = self.expires_in_minutes {
             map.serialize_entry("expiresInMinutes", &minutes)?;
         }
@@ -132,23 +192,26 @@ impl Serialize for TokenBody<'_> {
     }
 }
 
-fn user_path(user: &CommunicationUserIdentifier) -> String {
-    let mut path = String::from("/identities/");
+fn user_path(user: &CommunicationUserIdentifier, verb: &str) -> String {
+    // Room for the usual id, whose two colons become `%3A`.
+    let length = "/identities/".len() + user.identifier().len() + 2 * 2 + verb.len();
+    let mut path = String::with_capacity(length);
+    path.push_str("/identities/");
     push_path_segment(&mut path, user.identifier());
+    path.push_str(verb);
     path
 }
 
 /// Percent-encodes all but the unreserved characters of RFC 3986, so that the text stays one
 /// segment: `8:acs:…` becomes `8%3Aacs%3A…`.
 fn push_path_segment(path: &mut String, segment: &str) {
-    const HEX: [char; 16] =
-        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
-    let hex = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or_default();
-    for byte in segment.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            path.push(char::from(byte));
-        } else {
-            path.extend(['%', hex(byte >> 4), hex(byte & 15)]);
+    let is_unreserved = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~');
+    for run in segment.split_inclusive(|c| !is_unreserved(c)) {
+        let plain = run.trim_end_matches(|c| !is_unreserved(c));
+        path.push_str(plain);
+        for byte in run.bytes().skip(plain.len()) {
+            // Writing to a `String` does not fail.
+            let _ = write!(path, "%{byte:02X}");
         }
     }
 }
@@ -174,6 +237,11 @@ mod tests {
         );
         let issue = Operation::issue_token(&user, &["chat"].into()).unwrap();
         assert_eq!(body(&issue), r#"{"scopes":["chat"]}"#);
+        let both = Operation::create_user_and_token_with_custom_id("alice", &["chat"].into());
+        assert_eq!(
+            body(&both.unwrap()),
+            r#"{"customId":"alice","createTokenWithScopes":["chat"]}"#
+        );
         assert_eq!(body(&Operation::create_user()), "{}");
         assert_eq!(body(&Operation::revoke_tokens(&user)), "");
         assert_eq!(body(&Operation::delete_user(&user)), "");

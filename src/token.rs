@@ -1,16 +1,19 @@
-//! Access tokens, and what is asked for to get one.
+//! Access tokens, and what to ask for to get one.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use crate::cache::Expires;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::error::Error;
 
-/// An access token of a user, and when it ends.
+/// An access token of a user, and when it expires.
 ///
-/// The token is for the ACS client libraries (calling, chat); its text is opaque.
-/// [`Debug`](fmt::Debug) hides it.
+/// Hand the token to the ACS client libraries (calling, chat); its text is opaque.
+/// [`Debug`](fmt::Debug) redacts it.
+///
+/// # Examples
 ///
 /// ```
 /// use acs_identity::CommunicationIdentityClient;
@@ -34,27 +37,29 @@ pub struct AccessToken {
 }
 
 impl AccessToken {
-    /// The token itself: a secret until it expires or is revoked.
+    /// Returns the token itself: a secret until it expires or is revoked.
     #[must_use]
     pub fn token(&self) -> &str {
         &self.token
     }
 
-    /// When the token expires, as the service said (never read out of the token).
+    /// Returns when the token expires, as the service said (never read out of the token).
     #[must_use]
     #[doc(alias = "expires_at")]
     pub fn expires_on(&self) -> SystemTime {
         self.expires_on
     }
 
-    /// When the token expires, in the service's own words: RFC 3339, such as
+    /// Returns when the token expires, in the service's own words: RFC 3339, such as
     /// `2023-06-28T07:30:12.7039383+00:00`.
     #[must_use]
     pub fn expires_on_text(&self) -> &str {
         &self.expires_on_text
     }
 
-    /// Whether the token has expired at an instant, such as [`SystemTime::now`].
+    /// Returns whether the token has expired at an instant, such as [`SystemTime::now`].
+    ///
+    /// # Examples
     ///
     /// ```
     /// # use std::time::Duration;
@@ -72,7 +77,7 @@ impl AccessToken {
         self.expires_within(Duration::ZERO, now)
     }
 
-    /// Whether the token expires at most so long after an instant, or has expired.
+    /// Returns whether the token expires within `duration` of `now`, or already has.
     #[must_use]
     pub fn expires_within(&self, duration: Duration, now: SystemTime) -> bool {
         self.expires_on.duration_since(now).is_ok_and(|left| left <= duration)
@@ -81,12 +86,6 @@ impl AccessToken {
 
     pub(crate) fn new(token: String, expires_on: SystemTime, expires_on_text: String) -> Self {
         Self { token, expires_on, expires_on_text }
-    }
-}
-
-impl Expires for AccessToken {
-    fn expires_on(&self) -> SystemTime {
-        self.expires_on
     }
 }
 
@@ -101,6 +100,11 @@ impl fmt::Debug for AccessToken {
 
 /// What a token allows. An open set: any text passes through to the service.
 ///
+/// serde reads and writes the text. The scopes are those of the
+/// [identity model](https://learn.microsoft.com/azure/communication-services/concepts/identity-model#access-tokens).
+///
+/// # Examples
+///
 /// ```
 /// use acs_identity::TokenScope;
 ///
@@ -111,21 +115,35 @@ impl fmt::Debug for AccessToken {
 pub struct TokenScope(Cow<'static, str>);
 
 impl TokenScope {
-    /// Everything in chat.
+    /// Full access to chat.
     pub const CHAT: Self = Self(Cow::Borrowed("chat"));
-    /// Join chat threads that others made, and take part fully (api-version 2023-10-01 and later).
+    /// Joins chat threads that others created, and takes part fully (api-version 2023-10-01 and
+    /// later).
     pub const CHAT_JOIN: Self = Self(Cow::Borrowed("chat.join"));
-    /// Join chat threads that others made, without adding or removing people (api-version
+    /// Joins chat threads that others created, without adding or removing participants (api-version
     /// 2023-10-01 and later).
     pub const CHAT_JOIN_LIMITED: Self = Self(Cow::Borrowed("chat.join.limited"));
-    /// Everything in calling.
+    /// Full access to calling.
     pub const VOIP: Self = Self(Cow::Borrowed("voip"));
-    /// Join calls, without starting any (api-version 2023-10-01 and later).
+    /// Joins calls without starting any (api-version 2023-10-01 and later).
     pub const VOIP_JOIN: Self = Self(Cow::Borrowed("voip.join"));
 
-    /// The text that is sent.
+    /// Returns the text that is sent.
     #[must_use]
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Without a copy of the names that are known.
+    fn known(name: &str) -> Option<Self> {
+        [Self::CHAT, Self::CHAT_JOIN, Self::CHAT_JOIN_LIMITED, Self::VOIP, Self::VOIP_JOIN]
+            .into_iter()
+            .find(|scope| scope.as_str() == name)
+    }
+}
+
+impl AsRef<str> for TokenScope {
+    fn as_ref(&self) -> &str {
         &self.0
     }
 }
@@ -136,9 +154,11 @@ impl fmt::Display for TokenScope {
     }
 }
 
-impl From<&str> for TokenScope {
-    fn from(scope: &str) -> Self {
-        Self::from(scope.to_owned())
+/// From any reference to a text, another scope's among them.
+impl<T: AsRef<str> + ?Sized> From<&T> for TokenScope {
+    fn from(scope: &T) -> Self {
+        let name = scope.as_ref();
+        Self::known(name).unwrap_or_else(|| Self(Cow::Owned(name.to_owned())))
     }
 }
 
@@ -148,10 +168,24 @@ impl From<String> for TokenScope {
     }
 }
 
-/// The scopes and, if wanted, the lifetime of a token.
+impl Serialize for TokenScope {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for TokenScope {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::from)
+    }
+}
+
+/// The scopes and, if you want one, the lifetime of a token.
 ///
-/// Where one is asked for, an array, a slice or a [`Vec`] of scopes does as well: `["chat",
-/// "voip"]`.
+/// Any collection of scopes converts into one, so that functions which take a request take
+/// `["chat", "voip"]` as well.
+///
+/// # Examples
 ///
 /// ```
 /// use std::time::Duration;
@@ -169,15 +203,26 @@ pub struct TokenRequest {
 }
 
 impl TokenRequest {
-    /// A token for these scopes, with the service's default lifetime (24 hours).
+    /// Requests a token for these scopes, with the service's default lifetime (24 hours).
     #[must_use]
     pub fn new(scopes: impl IntoIterator<Item = impl Into<TokenScope>>) -> Self {
         Self { scopes: scopes.into_iter().map(Into::into).collect(), expires_in: None }
     }
 
-    /// Sets how long the token is to live, in whole minutes.
+    /// Sets the lifetime of the token, in whole minutes.
     ///
     /// The service accepts 60 minutes to 24 hours, from api-version 2022-10-01 on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use acs_identity::TokenRequest;
+    ///
+    /// let an_hour = TokenRequest::new(["chat"]).expires_in(Duration::from_secs(60 * 60));
+    /// # let _ = an_hour;
+    /// ```
     #[must_use]
     #[doc(alias = "token_expires_in")]
     #[doc(alias = "expires_in_minutes")]
@@ -187,8 +232,8 @@ impl TokenRequest {
         self
     }
 
-    /// The scopes, of which a request must have one at least: without any, the service would create
-    /// a user and no token.
+    /// The scopes, of which there must be at least one: without any, the service would create a user
+    /// and no token.
     pub(crate) fn scopes(&self) -> Result<&[TokenScope], Error> {
         if self.scopes.is_empty() {
             return Err(Error::invalid_input(
@@ -216,33 +261,10 @@ impl TokenRequest {
     }
 }
 
-impl<T: Into<TokenScope>, const N: usize> From<[T; N]> for TokenRequest {
-    fn from(scopes: [T; N]) -> Self {
+/// From an array, a slice, a `Vec` or any other collection.
+impl<I: IntoIterator<Item = S>, S: Into<TokenScope>> From<I> for TokenRequest {
+    fn from(scopes: I) -> Self {
         Self::new(scopes)
-    }
-}
-
-impl<T: Into<TokenScope>> From<Vec<T>> for TokenRequest {
-    fn from(scopes: Vec<T>) -> Self {
-        Self::new(scopes)
-    }
-}
-
-impl<T: Clone + Into<TokenScope>> From<&[T]> for TokenRequest {
-    fn from(scopes: &[T]) -> Self {
-        Self::new(scopes.iter().cloned())
-    }
-}
-
-impl<T: Clone + Into<TokenScope>> From<&Vec<T>> for TokenRequest {
-    fn from(scopes: &Vec<T>) -> Self {
-        Self::from(scopes.as_slice())
-    }
-}
-
-impl<T: Clone + Into<TokenScope>, const N: usize> From<&[T; N]> for TokenRequest {
-    fn from(scopes: &[T; N]) -> Self {
-        Self::from(scopes.as_slice())
     }
 }
 

@@ -1,15 +1,29 @@
-//! The id of a communication user.
+//! The id of a communication user, and what the service knows of it.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::SystemTime;
 
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A user of an ACS resource, known by its id (`8:acs:<resource>_<user>`).
+use crate::error::Error;
+use crate::error::excerpt::is_invisible;
+
+/// Several times what an id has: 79 bytes.
+const MAX_BYTES: usize = 1024;
+
+/// A user of an ACS resource, identified by its id (`8:acs:<resource>_<user>`).
 ///
 /// Store the text of [`identifier`](Self::identifier), [`Display`](fmt::Display) or serde, which
 /// are all the same, and read it back with [`str::parse`]. The service cannot list its users: an id
 /// that is lost stays lost.
+///
+/// Any id that the service might return is accepted, whatever its kind; whether the user exists is
+/// for the service to judge. To tell kinds apart, see
+/// [`CommunicationIdentifier`](crate::CommunicationIdentifier).
+///
+/// # Examples
 ///
 /// ```
 /// use acs_identity::CommunicationUserIdentifier;
@@ -24,7 +38,7 @@ use serde::{Serialize, Serializer};
 pub struct CommunicationUserIdentifier(String);
 
 impl CommunicationUserIdentifier {
-    /// The id as the service gave it.
+    /// Returns the id as the service gave it.
     #[must_use]
     #[doc(alias = "id")]
     #[doc(alias = "raw_id")]
@@ -32,11 +46,46 @@ impl CommunicationUserIdentifier {
     pub fn identifier(&self) -> &str {
         &self.0
     }
+}
 
-    /// Of an id that was found to be one of a communication user, or of a kind that nobody knows
-    /// yet.
-    pub(crate) fn from_checked(id: &str) -> Self {
-        Self(id.to_owned())
+impl FromStr for CommunicationUserIdentifier {
+    type Err = Error;
+
+    /// Takes an id as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the id is blank or longer than 1024
+    /// bytes; if it has white space around it, or control characters, line separators or
+    /// text-direction marks in it; or if it is `.` or `..`, which would address something other
+    /// than a user.
+    fn from_str(id: &str) -> Result<Self, Error> {
+        let flaw = match id {
+            _ if id.trim().is_empty() => "is empty",
+            "." | ".." => "is a path",
+            // A line of a file that was not stripped, most likely.
+            _ if id.trim() != id || id.chars().any(is_invisible) => {
+                "has white space around it or control characters in it"
+            }
+            _ if id.len() > MAX_BYTES => "is longer than 1024 bytes",
+            _ => return Ok(Self(id.to_owned())),
+        };
+        Err(Error::invalid_input(format!("user id {flaw}: expected 8:acs:<resource>_<user>")))
+    }
+}
+
+impl TryFrom<&str> for CommunicationUserIdentifier {
+    type Error = Error;
+
+    /// As [`from_str`](Self::from_str).
+    fn try_from(id: &str) -> Result<Self, Error> {
+        id.parse()
+    }
+}
+
+impl AsRef<str> for CommunicationUserIdentifier {
+    fn as_ref(&self) -> &str {
+        &self.0
     }
 }
 
@@ -53,11 +102,33 @@ impl Serialize for CommunicationUserIdentifier {
     }
 }
 
-/// A user as the service knows it.
+/// From the text of the id.
+impl<'de> Deserialize<'de> for CommunicationUserIdentifier {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// A user as the service knows it, in preview.
 ///
-/// Read with
-/// [`CommunicationIdentityClient::get_user`](crate::CommunicationIdentityClient::get_user), in
-/// preview.
+/// Returned by
+/// [`create_user_with_custom_id`](crate::CommunicationIdentityClient::create_user_with_custom_id)
+/// and [`get_user`](crate::CommunicationIdentityClient::get_user).
+///
+/// # Examples
+///
+/// ```
+/// # use acs_identity::{ApiVersion, CommunicationIdentityClient, emulator::Emulator};
+/// # let emulator = Emulator::start()?;
+/// # let text = emulator.connection_string();
+/// let client = CommunicationIdentityClient::builder_from_connection_string(&text)?
+///     .api_version(ApiVersion::V2025_03_02_PREVIEW)
+///     .build()?;
+/// let details = client.create_user_with_custom_id("alice@example.com")?;
+/// assert_eq!(details.custom_id(), Some("alice@example.com"));
+/// client.issue_token(details.identifier(), ["chat"])?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommunicationUserDetails {
     pub(crate) identifier: CommunicationUserIdentifier,
@@ -66,21 +137,70 @@ pub struct CommunicationUserDetails {
 }
 
 impl CommunicationUserDetails {
-    /// The user's identifier.
+    /// Returns the user's identifier.
     #[must_use]
     pub fn identifier(&self) -> &CommunicationUserIdentifier {
         &self.identifier
     }
 
-    /// The id that the user was created with, if any.
+    /// Returns the id that the user was created with, if any.
     #[must_use]
     pub fn custom_id(&self) -> Option<&str> {
         self.custom_id.as_deref()
     }
 
-    /// When a token was last issued for the user, in whole seconds; `None` before the first.
+    /// Returns when a token was last issued for the user, in whole seconds; `None` before the
+    /// first.
     #[must_use]
     pub fn last_token_issued_at(&self) -> Option<SystemTime> {
         self.last_token_issued_at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn any_well_formed_id_is_accepted() {
+        for id in ["8:acs:a_b", "8:spool:a", "8:acs:a_b_c", "8:orgid:x", "4:+123", "anything else"]
+        {
+            assert_eq!(id.parse::<CommunicationUserIdentifier>().unwrap().identifier(), id);
+            assert_eq!(CommunicationUserIdentifier::try_from(id).unwrap().as_ref(), id);
+        }
+    }
+
+    #[test]
+    fn malformed_ids_are_rejected() {
+        let long = "x".repeat(MAX_BYTES + 1);
+        for (id, flaw) in [
+            ("", "is empty"),
+            (" \n", "is empty"),
+            (".", "is a path"),
+            ("..", "is a path"),
+            (" 8:acs:a", "has white space around it or control characters in it"),
+            ("8:acs:a\nb", "has white space around it or control characters in it"),
+            ("8:acs:a\u{2028}b", "has white space around it or control characters in it"),
+            ("8:acs:a\u{202e}b", "has white space around it or control characters in it"),
+            ("8:acs:a\u{feff}b", "has white space around it or control characters in it"),
+            (&long, "is longer than 1024 bytes"),
+        ] {
+            let error = id.parse::<CommunicationUserIdentifier>().unwrap_err();
+            let expected = format!("user id {flaw}: expected 8:acs:<resource>_<user>");
+            assert_eq!(error.to_string(), expected, "{id:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_accepted_is_read_back_from_serde(id in "\\PC{0,20}|8:[a-z]{1,8}:[a-z_]{0,12}") {
+            if let Ok(user) = id.parse::<CommunicationUserIdentifier>() {
+                let json = serde_json::to_string(&user).unwrap();
+                let again: CommunicationUserIdentifier = serde_json::from_str(&json).unwrap();
+                prop_assert_eq!(again, user);
+            }
+        }
     }
 }

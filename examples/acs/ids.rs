@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use acs_identity::CommunicationUserIdentifier;
+use acs_identity::{CommunicationIdentifier, CommunicationUserIdentifier};
 
 /// What a file has, in its order; an id that is there twice is here once.
 #[derive(Debug, Default)]
@@ -47,8 +47,8 @@ pub(crate) fn once_each(
 /// the id, and a file of something else (a table, JSON) would look like one whose users are all
 /// gone.
 pub(crate) fn parse_id(text: &str) -> Result<CommunicationUserIdentifier, String> {
-    let user: CommunicationUserIdentifier =
-        text.parse().map_err(|error: acs_identity::Error| error.to_string())?;
+    let user = CommunicationUserIdentifier::try_from(CommunicationIdentifier::from(text))
+        .map_err(|error| error.to_string())?;
     let alien = |c: char| !c.is_ascii_graphic() || matches!(c, '"' | '\'' | ',' | ';');
     // Nothing is behind `8:` and `8:acs:`, whose ends a script has lost.
     let is_whole = text.splitn(3, ':').nth(2).is_some_and(|rest| !rest.is_empty());

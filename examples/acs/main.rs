@@ -55,7 +55,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Create { custom_id: Some(custom_id) } => {
             let client = settings.for_custom_ids()?.client()?;
             let user = client.create_user_with_custom_id(&custom_id)?;
-            Record::of_new_user(&user).print(format)
+            Record::of_new_user(user.identifier()).print(format)
         }
         Command::Delete(delete) => delete::run(&settings.client()?, delete),
         Command::Issue(issue) => self::issue(&settings, issue)?.print(format),

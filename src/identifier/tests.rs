@@ -112,28 +112,33 @@ fn phone_numbers_tell_who_is_calling() {
 }
 
 #[test]
-fn only_what_can_be_acted_on_is_a_communication_user() {
-    for (id, kind) in [
-        ("", "empty"),
-        (" \n", "empty"),
-        ("..", "a path"),
-        ("4:+112345556789", "a phone number"),
-        ("8:orgid:x", "a Teams user's"),
-        ("28:gcch:x", "a Teams application's"),
-        ("8:acs:a_b_c", "a Teams extension user's"),
+fn only_what_can_be_acted_on_converts_to_a_communication_user() {
+    let convert =
+        |id: &str| CommunicationUserIdentifier::try_from(CommunicationIdentifier::from(id));
+    for (id, flaw) in [
+        ("", "is empty"),
+        ("..", "is a path"),
+        ("8:acs:a\nb", "has white space around it or control characters in it"),
+        ("4:+112345556789", "is a phone number"),
+        ("8:orgid:x", "is a Teams user's"),
+        ("28:gcch:x", "is a Teams application's"),
+        ("8:acs:a_b_c", "is a Teams extension user's"),
     ] {
-        let error = id.parse::<CommunicationUserIdentifier>().unwrap_err();
-        let expected = format!("user id is {kind}: expected 8:acs:<resource>_<user>");
-        assert_eq!(error.to_string(), expected, "{id:?}");
+        let expected = format!("user id {flaw}: expected 8:acs:<resource>_<user>");
+        assert_eq!(convert(id).unwrap_err().to_string(), expected, "{id:?}");
     }
     for id in ["8:acs:a_b", "8:spool:a", "8:new-cloud-acs:a_b", "anything else"] {
-        assert_eq!(id.parse::<CommunicationUserIdentifier>().unwrap().identifier(), id);
+        assert_eq!(convert(id).unwrap().identifier(), id);
     }
 }
 
 proptest! {
     #[test]
     fn any_text_round_trips(raw_id in "\\PC*|(4|8|28|48):(acs|orgid|dod|gcch|teamsvisitor|spool|dod-acs|gcch-acs)?:?[a-z_:]{0,12}") {
-        prop_assert_eq!(CommunicationIdentifier::from(&*raw_id).to_string(), raw_id);
+        let identifier = CommunicationIdentifier::from(&*raw_id);
+        prop_assert_eq!(identifier.to_string(), raw_id);
+        let json = serde_json::to_string(&identifier).unwrap();
+        let again: CommunicationIdentifier = serde_json::from_str(&json).unwrap();
+        prop_assert_eq!(again, identifier);
     }
 }

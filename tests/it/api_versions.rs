@@ -67,7 +67,7 @@ fn a_version_that_the_service_does_not_have_is_refused_by_it() {
         let client = builder(&emulator).api_version(version).build().unwrap();
         let error = client.create_user().unwrap_err();
         assert_eq!((error.status(), error.code()), (Some(400), Some("UnsupportedApiVersion")));
-        let advice = "; choose another with api_version on the builder [host ";
+        let advice = "; choose another api_version on the client's builder [host ";
         assert!(error.to_string().contains(advice), "{error}");
         assert!(error.to_string().contains(&format!(", api-version {version},")), "{error}");
     }

@@ -116,7 +116,8 @@ fn build_script() {
     let right = emulator.connection_string();
     let wrong = right.replace(emulator.access_key(), CANARY_KEY);
     let built = build(&[(VARIABLE, &wrong)]);
-    let warning = format!("{WARNING}create_user_and_token: the service answered 401 Denied: ");
+    let warning =
+        format!("{WARNING}create_user_and_token: the service responded with 401 Denied: ");
     assert!(built.said.contains(&warning), "{}", built.said);
     built.assert_hidden(CANARY_KEY);
     assert_eq!(built.outcome(), (Some(1), NO_TOKEN.to_owned()));
@@ -163,7 +164,9 @@ fn build_script() {
     let started = Instant::now();
     let built = build(&[(VARIABLE, &right)]);
     assert!(
-        built.said.contains(&format!("{WARNING}create_user_and_token: no answer came in time"))
+        built
+            .said
+            .contains(&format!("{WARNING}create_user_and_token: no response arrived in time"))
     );
     assert!(started.elapsed() < Duration::from_secs(16));
     assert!(built.file("token.txt").is_empty() && built.file("user.txt").is_empty());

@@ -134,7 +134,7 @@ fn a_token_that_is_refused_for_good_ends_the_call() {
     let (told, _) = told.split_once(" (2 attempts in ").unwrap();
     assert_eq!(
         told,
-        "create_user: the service answered 401 Denied: Denied by the resource provider; check that the bearer token is for https://communication.azure.com and of the resource's tenant, and that its owner has a role on the resource"
+        "create_user: the service responded with 401 Denied: Denied by the resource provider; check that the bearer token is for https://communication.azure.com and from the resource's tenant, and that its principal has a role on the resource"
     );
     assert_eq!((asked.load(Ordering::SeqCst), emulator.request_count()), (2, 2));
 }
@@ -176,7 +176,7 @@ fn a_source_that_fails_sends_nothing() {
     assert_eq!((error.attempts(), error.is_in_doubt()), (0, false));
     assert_eq!(
         text(&error, &emulator),
-        "create_user: no bearer token could be had, so the request was not sent [host HOST, api-version 2023-10-01, client-request-id ID]"
+        "create_user: could not obtain a bearer token, so the request was not sent [host HOST, api-version 2023-10-01, client-request-id ID]"
     );
     let source = error.source().expect("the source's own error");
     assert!(source.is::<io::Error>());
@@ -208,7 +208,7 @@ fn a_source_that_fails_between_attempts_leaves_the_doubt() {
 #[test]
 fn tokens_that_cannot_be_used_are_refused_and_not_kept() {
     let malformed = "the bearer token that was fetched is empty or has characters that no token has, so the request was not sent: is there a line break around it?";
-    let expired = "the bearer token that was fetched has expired, so the request was not sent: check its source and this machine's clock";
+    let expired = "the bearer token that was fetched has already expired, so the request was not sent: check its source and this machine's clock";
     for (token, life, problem) in [
         ("CANARY\n", 3_600, malformed),
         ("CANARY TOKEN", 3_600, malformed),

@@ -51,7 +51,7 @@ fn assert_failed(output: &Output, emulator: &Emulator, name: &str, cause: &str) 
     let lines: Vec<&str> = stderr.lines().collect();
     assert!(
         lines[0].starts_with(&format!(
-            "{name}: create_user: no bearer token could be had, so the request was not sent ["
+            "{name}: create_user: could not obtain a bearer token, so the request was not sent ["
         )),
         "{stderr}"
     );

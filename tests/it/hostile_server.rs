@@ -32,7 +32,7 @@ fn closes_before_answering() {
     assert_eq!(
         text(&error, &server),
         format!(
-            "create_user: the connection failed before the answer came; a user may have been created whose id nobody knows {REQUEST_PLACEHOLDER}"
+            "create_user: the connection failed before the response arrived; an orphaned user may exist whose id nobody knows {REQUEST_PLACEHOLDER}"
         ),
     );
     assert!(error.source().is_some());
@@ -55,7 +55,7 @@ fn closes_within_the_body_of_a_success() {
     assert_eq!(
         text(&error, &server),
         format!(
-            "create_user: the service reported success (201), but its body broke off; a user may have been created whose id nobody knows {REQUEST_PLACEHOLDER}"
+            "create_user: the service reported success (201), but its body broke off; an orphaned user may exist whose id nobody knows {REQUEST_PLACEHOLDER}"
         ),
     );
 }
@@ -69,7 +69,7 @@ fn closes_within_the_body_of_an_error() {
     assert_eq!(
         text(&error, &server),
         format!(
-            "create_user: the service answered 502 Bad Gateway: <html>oops; try again later; Microsoft's support asks for the ms-cv; a user may have been created whose id nobody knows {REQUEST_PLACEHOLDER}"
+            "create_user: the service responded with 502 Bad Gateway: <html>oops; try again later; Microsoft's support asks for the ms-cv; an orphaned user may exist whose id nobody knows {REQUEST_PLACEHOLDER}"
         ),
     );
 }
@@ -101,7 +101,7 @@ fn says_nothing() {
     assert_eq!((error.kind(), error.status()), (ErrorKind::Timeout, None));
     assert!(
         error.to_string().starts_with(
-            "create_user: no answer came in time; a user may have been created whose id nobody knows ["
+            "create_user: no response arrived in time; an orphaned user may exist whose id nobody knows ["
         ),
         "{error}"
     );
@@ -143,7 +143,7 @@ fn redirects_to_another_host() {
         assert_eq!(
             text(&error, &server),
             format!(
-                "delete_user: the service answered 307 Temporary Redirect; redirects are not followed (this one leads to {}): check the endpoint {REQUEST_PLACEHOLDER}",
+                "delete_user: the service responded with 307 Temporary Redirect; redirects are not followed (this one leads to {}): check the endpoint {REQUEST_PLACEHOLDER}",
                 other.endpoint().host()
             ),
         );
@@ -163,7 +163,10 @@ fn reports_success_without_what_was_asked_for() {
         ("{\"token\":1,\"expiresOn\":\"2023-06-28T07:30:12+00:00\"}", "its body has no token"),
         ("{\"token\":\"\",\"expiresOn\":\"2023-06-28T07:30:12+00:00\"}", "its body has no token"),
         ("{\"token\":\"t\"}", "its body has no expiresOn"),
-        ("{\"token\":\"t\",\"expiresOn\":\"tomorrow\"}", "its expiresOn is no RFC 3339 timestamp"),
+        (
+            "{\"token\":\"t\",\"expiresOn\":\"tomorrow\"}",
+            "expiresOn is not a valid RFC 3339 timestamp",
+        ),
     ] {
         let server = Server::answering(answer("200 OK", "application/json", body));
         let error = server.client().issue_token(&user(), ["voip"]).unwrap_err();
@@ -181,7 +184,7 @@ fn reports_success_without_what_was_asked_for() {
         assert_eq!(
             text(&error, &server),
             format!(
-                "create_user: the service reported success (201), but its body has no identity; a user may have been created whose id nobody knows {REQUEST_PLACEHOLDER}"
+                "create_user: the service reported success (201), but its body has no identity; an orphaned user may exist whose id nobody knows {REQUEST_PLACEHOLDER}"
             ),
         );
     }
@@ -200,7 +203,7 @@ fn a_user_without_the_token_is_not_lost() {
     assert_eq!(
         text(&error, &server),
         format!(
-            "create_user_and_token: the service reported success (201), but its body has no token, but the user 8:acs:a_b was created: issue a token for it or delete it {REQUEST_PLACEHOLDER}"
+            "create_user_and_token: the service reported success (201), but its body has no token; the user 8:acs:a_b was created: issue a token for it or delete it {REQUEST_PLACEHOLDER}"
         ),
     );
 }
@@ -228,7 +231,7 @@ fn odd_error_bodies_keep_their_status() {
         assert_eq!(
             text(&error, &server),
             format!(
-                "issue_token: the service answered 502 Bad Gateway{shown}{advice} {REQUEST_PLACEHOLDER}"
+                "issue_token: the service responded with 502 Bad Gateway{shown}{advice} {REQUEST_PLACEHOLDER}"
             ),
         );
     }
@@ -253,7 +256,7 @@ fn is_not_there() {
             assert_eq!(error.kind(), ErrorKind::Connection, "{error}: {:?}", error.source());
             assert!(
                 error.to_string().contains(
-                    ": the service could not be reached and nothing was sent: check the endpoint, the network and the proxy ["
+                    ": the service could not be reached: check the endpoint, the network and the proxy; nothing was sent ["
                 ),
                 "{error}"
             );

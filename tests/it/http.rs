@@ -1,52 +1,191 @@
 //! A server that does what a test tells it, byte by byte.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use acs_identity::{
     AccessKey, CommunicationIdentityClient, CommunicationIdentityClientBuilder, Endpoint,
     RetryPolicy,
 };
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+/// No wait of a server is longer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Base64, so that it is a valid key, and easy to find where it must not be.
 pub const CANARY_KEY: &str =
     "CANARYKEYCANARYKEYCANARYKEYCANARYKEYCANARYKEYCANARYKEYCANARYKEYCANARYKEYCANARYKEYA==";
 
-/// Accepts connections until dropped, and lets a script deal with each.
+/// Accepts connections until dropped, and lets a script deal with each, on a thread of its own.
 pub struct Server {
     address: SocketAddr,
+    tls: bool,
+    connections: Arc<AtomicUsize>,
     requests: Arc<Mutex<Vec<String>>>,
     stopped: Arc<AtomicBool>,
     acceptor: Option<JoinHandle<()>>,
 }
 
+/// One connection, as a script sees it.
+pub struct Connection {
+    /// How many came before.
+    pub number: usize,
+    pub wire: Wire,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+pub enum Wire {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ServerConnection, TcpStream>>),
+}
+
+impl Connection {
+    /// Reads the next request and keeps it; `None` if the client has left.
+    pub fn request(&mut self) -> Option<String> {
+        let request = read_request(&mut self.wire)?;
+        self.requests.lock().unwrap().push(request.clone());
+        Some(request)
+    }
+
+    /// Waits for the whole request, and leaves it unread: closing then resets the connection.
+    pub fn leave_unread(&mut self) {
+        let mut bytes = vec![0; 64 * 1024];
+        while let Ok(count @ 1..) = self.tcp().peek(&mut bytes) {
+            if read_request(&mut bytes.get(..count).unwrap()).is_some() {
+                return;
+            }
+            thread::yield_now();
+        }
+    }
+
+    /// Whether the client is still there.
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.wire.write_all(bytes.as_ref()).and_then(|()| self.wire.flush()).is_ok()
+    }
+
+    /// Sends this once and that for ever, one every few hundredths of a second, until the client leaves.
+    pub fn drip(&mut self, beginning: &str, drop: &str) {
+        let started = Instant::now();
+        let mut there = self.send(beginning);
+        while there && started.elapsed() < PATIENCE {
+            // The pace of the drip, not a wait for anything.
+            thread::sleep(Duration::from_millis(20));
+            there = self.send(drop);
+        }
+    }
+
+    /// Says nothing until the client leaves.
+    pub fn stall(&mut self) {
+        let _ = io::copy(self.tcp(), &mut io::sink());
+    }
+
+    /// The bare connection, below TLS if there is any.
+    pub fn tcp(&mut self) -> &mut TcpStream {
+        match &mut self.wire {
+            Wire::Plain(stream) => stream,
+            Wire::Tls(tls) => &mut tls.sock,
+        }
+    }
+
+    /// The TLS session, of a server that was started with one.
+    pub fn tls(&mut self) -> &mut ServerConnection {
+        match &mut self.wire {
+            Wire::Plain(_) => panic!("a connection without TLS"),
+            Wire::Tls(tls) => &mut tls.conn,
+        }
+    }
+}
+
+impl Read for Wire {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
+}
+
 impl Server {
-    /// Calls the script with each connection, after its first request was read and kept.
-    pub fn start(script: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> Self {
+    /// Calls the script with each connection, and closes it when the script is over.
+    pub fn scripted(script: impl Fn(&mut Connection) + Send + Sync + 'static) -> Self {
+        Self::serve(None, script)
+    }
+
+    /// The same with TLS; the handshake is made when the script first reads or writes.
+    pub fn with_tls(
+        config: Arc<ServerConfig>,
+        script: impl Fn(&mut Connection) + Send + Sync + 'static,
+    ) -> Self {
+        Self::serve(Some(config), script)
+    }
+
+    fn serve(
+        config: Option<Arc<ServerConfig>>,
+        script: impl Fn(&mut Connection) + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
+        let tls = config.is_some();
+        let connections = Arc::new(AtomicUsize::new(0));
         let requests = Arc::new(Mutex::new(Vec::new()));
         let stopped = Arc::new(AtomicBool::new(false));
-        let (log, stop) = (Arc::clone(&requests), Arc::clone(&stopped));
+        let (count, log, stop) =
+            (Arc::clone(&connections), Arc::clone(&requests), Arc::clone(&stopped));
+        let script = Arc::new(script);
         let acceptor = thread::spawn(move || {
             for stream in listener.incoming() {
                 if stop.load(Ordering::SeqCst) {
                     return;
                 }
-                let mut stream = stream.unwrap();
-                stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-                if let Some(request) = read_request(&mut stream) {
-                    log.lock().unwrap().push(request);
-                }
-                script(&mut stream);
-                let _ = stream.shutdown(Shutdown::Both);
+                let stream = stream.unwrap();
+                stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                stream.set_write_timeout(Some(PATIENCE)).unwrap();
+                stream.set_nodelay(true).unwrap();
+                let wire = match &config {
+                    None => Wire::Plain(stream),
+                    Some(config) => {
+                        let tls = ServerConnection::new(Arc::clone(config)).unwrap();
+                        Wire::Tls(Box::new(StreamOwned::new(tls, stream)))
+                    }
+                };
+                let number = count.fetch_add(1, Ordering::SeqCst);
+                let mut connection = Connection { number, wire, requests: Arc::clone(&log) };
+                let script = Arc::clone(&script);
+                thread::spawn(move || {
+                    script(&mut connection);
+                    let _ = connection.tcp().shutdown(Shutdown::Both);
+                });
             }
         });
-        Self { address, requests, stopped, acceptor: Some(acceptor) }
+        Self { address, tls, connections, requests, stopped, acceptor: Some(acceptor) }
+    }
+
+    /// Calls the script with each connection, after its first request was read and kept.
+    pub fn start(script: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> Self {
+        Self::scripted(move |connection| {
+            connection.request();
+            script(connection.tcp());
+        })
     }
 
     /// Answers every request with these bytes, then closes.
@@ -58,7 +197,17 @@ impl Server {
     }
 
     pub fn endpoint(&self) -> Endpoint {
-        format!("http://{}", self.address).parse().unwrap()
+        let (scheme, host) = if self.tls { ("https", "localhost") } else { ("http", "127.0.0.1") };
+        format!("{scheme}://{host}:{}", self.address.port()).parse().unwrap()
+    }
+
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// How many connections were accepted.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
     }
 
     /// The requests that arrived: heads and bodies, as text.

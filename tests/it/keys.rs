@@ -52,7 +52,7 @@ fn a_call_under_way_ends_with_the_key_it_began_with() {
         .unwrap();
     let policy = RetryPolicy::default().base_delay(Duration::from_millis(1));
     let client = client.get_or_init(|| builder(&emulator).retry_policy(policy).build().unwrap());
-    emulator.inject(Fault::respond(503));
+    emulator.inject(Fault::respond(503).header("Retry-After", "0"));
     client.create_user().unwrap();
     assert_eq!(emulator.request_count(), 2);
     assert_eq!(client.create_user().unwrap_err().code(), Some("Denied"));

@@ -110,7 +110,8 @@ fn a_call_of_several_attempts_is_one_report() {
     let emulator = Emulator::start().unwrap();
     let policy = RetryPolicy::default().base_delay(Duration::from_millis(1));
     let (client, reports) = observed(&builder(&emulator).retry_policy(policy).build().unwrap());
-    emulator.inject(Fault::respond(503).header("MS-CV", "first").header("X-Azure-Ref", "first"));
+    let busy = Fault::respond(503).header("Retry-After", "0");
+    emulator.inject(busy.header("MS-CV", "first").header("X-Azure-Ref", "first"));
     emulator.inject(Fault::respond(429).header("retry-after-ms", "2"));
     client.create_user().unwrap();
 

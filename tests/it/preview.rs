@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use acs_identity::emulator::{Emulator, Fault, Operation};
-use acs_identity::{ApiVersion, CommunicationIdentityClient, ErrorKind, RetryPolicy};
+use acs_identity::{ApiVersion, CommunicationIdentityClient, ErrorKind, RetryPolicy, TokenRequest};
 
 use crate::http::{Server, answer};
 use crate::local::{builder, last_request};
@@ -29,12 +29,31 @@ fn a_custom_id_names_one_user() {
     assert_eq!(last_request(&emulator).status(), Some(201));
     let bob = client.create_user_with_custom_id("bob").unwrap();
     assert_ne!(bob, alice);
-    assert_ne!(client.create_user().unwrap(), alice);
+    assert_ne!(client.create_user().unwrap(), *alice.identifier());
     assert_eq!(emulator.users().len(), 3);
 
     // Once deleted, the id is free.
-    client.delete_user(&bob).unwrap();
+    client.delete_user(bob.identifier()).unwrap();
     assert_ne!(client.create_user_with_custom_id("bob").unwrap(), bob);
+}
+
+#[test]
+fn a_custom_id_comes_with_a_token_and_tells_of_earlier_ones() {
+    let emulator = Emulator::start().unwrap();
+    let client = client(&emulator);
+    let first = client.create_user_with_custom_id("alice").unwrap();
+    assert_eq!((first.custom_id(), first.last_token_issued_at()), (Some("alice"), None));
+
+    let hour = TokenRequest::new(["chat"]).expires_in(Duration::from_secs(3_600));
+    let (alice, token) = client.create_user_and_token_with_custom_id("alice", hour).unwrap();
+    assert_eq!(
+        last_request(&emulator).body(),
+        br#"{"customId":"alice","createTokenWithScopes":["chat"],"expiresInMinutes":60}"#
+    );
+    assert_eq!(alice.identifier(), first.identifier());
+    assert!(alice.last_token_issued_at().is_some(), "{alice:?}");
+    assert!(emulator.is_token_valid(token.token()));
+    assert_eq!(client.create_user_with_custom_id("alice").unwrap(), alice);
 }
 
 #[test]
@@ -42,7 +61,8 @@ fn a_user_is_read_back() {
     let emulator = Emulator::start().unwrap();
     let client = client(&emulator);
     let alice = client.create_user_with_custom_id("alice").unwrap();
-    let details = client.get_user(&alice).unwrap();
+    let alice = alice.identifier();
+    let details = client.get_user(alice).unwrap();
     let request = last_request(&emulator);
     let target = format!(
         "/identities/{}?api-version=2025-03-02-preview",
@@ -51,13 +71,13 @@ fn a_user_is_read_back() {
     assert_eq!((request.method(), request.target()), ("GET", &*target));
     assert_eq!((request.operation(), request.body()), (Some(Operation::Get), &b""[..]));
     assert_eq!(request.header("content-type"), None);
-    assert_eq!(details.identifier(), &alice);
+    assert_eq!(details.identifier(), alice);
     assert_eq!(details.custom_id(), Some("alice"));
     assert_eq!(details.last_token_issued_at(), None);
 
     let before = SystemTime::now();
-    client.issue_token(&alice, ["chat"]).unwrap();
-    let details = client.get_user(&alice).unwrap();
+    client.issue_token(alice, ["chat"]).unwrap();
+    let details = client.get_user(alice).unwrap();
     let issued_at = details.last_token_issued_at().expect("a token was issued");
     assert!(issued_at <= SystemTime::now(), "{details:?}");
     assert!(issued_at + Duration::from_secs(1) > before, "{details:?}");
@@ -92,7 +112,7 @@ fn recorded_answers_are_read() {
         ("{}", "its body has no identity"),
         (
             r#"{"id":"8:acs:a_b","lastTokenIssuedAt":"yesterday"}"#,
-            "its lastTokenIssuedAt is no RFC 3339 timestamp",
+            "lastTokenIssuedAt is not a valid RFC 3339 timestamp",
         ),
     ] {
         let server = Server::answering(answer("200 OK", "application/json", body));
@@ -124,7 +144,7 @@ fn creating_with_a_custom_id_is_tried_again_in_doubt() {
         .unwrap();
     emulator.inject(Fault::drop_after_processing());
     let alice = client.create_user_with_custom_id("alice").unwrap();
-    assert_eq!(emulator.users(), [alice.identifier()]);
+    assert_eq!(emulator.users(), [alice.identifier().as_ref()]);
     assert_eq!(emulator.request_count(), 2);
 
     emulator.inject(Fault::drop_after_processing());
@@ -154,7 +174,7 @@ fn versions_that_do_not_have_it_are_refused_here() {
         "2099-01-01",
     ] {
         let expected = format!(
-            "api-version {version} has neither custom ids nor reading of users: set api_version(ApiVersion::V2025_03_02_PREVIEW) on the builder"
+            "api-version {version} has neither custom ids nor get_user: set api_version(ApiVersion::V2025_03_02_PREVIEW) on the builder"
         );
         let client = builder(&emulator).api_version(version).build().unwrap();
         let errors = [

@@ -225,5 +225,5 @@ fn other_arguments_are_not_repeated_when_they_are_refused() {
     let builder = || CommunicationIdentityClient::builder("https://a".parse().unwrap(), bearer());
     clean_error(&builder().api_version(&*text).build().map(drop).unwrap_err());
     clean_error(&builder().application_id(text).build().map(drop).unwrap_err());
-    clean_error(&"4:CANARY".parse::<CommunicationUserIdentifier>().unwrap_err());
+    clean_error(&" CANARY".parse::<CommunicationUserIdentifier>().unwrap_err());
 }

@@ -59,7 +59,7 @@ fn lifetimes_out_of_range() {
             "ExpiresInMinutes value {minutes} is invalid. Value must be within the [60, 1440] interval."
         );
         let problem = format!(
-            "the service answered 400 ValidationError: ExpiresInMinutes value {minutes} is invalid. Value must be within the [60, 1440] interval (target ExpiresInMinutes)"
+            "the service responded with 400 ValidationError: ExpiresInMinutes value {minutes} is invalid. Value must be within the [60, 1440] interval (target ExpiresInMinutes)"
         );
         let told = Told {
             status: 400,
@@ -91,7 +91,7 @@ fn identities_of_another_resource() {
         code: Some("IdentityNotOwned"),
         message: Some("Provided identity doesn't belong to the resource."),
         target: None,
-        problem: "the service answered 401 IdentityNotOwned: Provided identity doesn't belong to the resource; the id is another resource's or was deleted; the key is not at fault",
+        problem: "the service responded with 401 IdentityNotOwned: Provided identity doesn't belong to the resource; the id belongs to another resource or was deleted; the key is not at fault",
     };
     for user in [foreign, deleted] {
         let error = client.issue_token(&user, ["chat"]).unwrap_err();
@@ -113,27 +113,27 @@ fn teams_exchanges() {
         (
             [TEAMS_TOKEN, "invalid", USER],
             validation("Provided AppId has invalid format.", "appId"),
-            "the service answered 400 ValidationError: Provided AppId has invalid format (target appId); client_id has to be the id of the Entra application that the Teams user's token was issued to",
+            "the service responded with 400 ValidationError: Provided AppId has invalid format (target appId); client_id must be the id of the Entra application that the Teams user's token was issued to",
         ),
         (
             [TEAMS_TOKEN, OTHER, USER],
             validation("AAD application is not the expected one.", "appId"),
-            "the service answered 400 ValidationError: AAD application is not the expected one (target appId); client_id has to be the id of the Entra application that the Teams user's token was issued to",
+            "the service responded with 400 ValidationError: AAD application is not the expected one (target appId); client_id must be the id of the Entra application that the Teams user's token was issued to",
         ),
         (
             [TEAMS_TOKEN, APP, "invalid"],
             validation("Provided UserId has invalid format.", "userId"),
-            "the service answered 400 ValidationError: Provided UserId has invalid format (target userId); user_object_id has to be the Entra object id of the Teams user whose token it is",
+            "the service responded with 400 ValidationError: Provided UserId has invalid format (target userId); user_object_id must be the Entra object id of the Teams user whose token it is",
         ),
         (
             [TEAMS_TOKEN, APP, OTHER],
             validation("Provided AAD token issued for unexpected user.", "userId"),
-            "the service answered 400 ValidationError: Provided AAD token issued for unexpected user (target userId); user_object_id has to be the Entra object id of the Teams user whose token it is",
+            "the service responded with 400 ValidationError: Provided AAD token issued for unexpected user (target userId); user_object_id must be the Entra object id of the Teams user whose token it is",
         ),
         (
             ["another", APP, USER],
             (401, "InvalidAccessToken", "Provided access token is not valid.", None),
-            "the service answered 401 InvalidAccessToken: Provided access token is not valid; the Teams user's Entra token is expired, malformed or for another audience; the key is not at fault",
+            "the service responded with 401 InvalidAccessToken: Provided access token is not valid; the Teams user's Entra token has expired, is malformed or is for another audience; the key is not at fault",
         ),
     ] {
         let [token, app, user] = arguments;
@@ -164,50 +164,50 @@ fn recorded_answers_that_the_emulator_does_not_give() {
             issue,
             r#"{"error":{"code":"ValidationError","message":"Scopes: The Scopes field is required.","target":"Scopes"}}"#,
             validation("Scopes: The Scopes field is required.", Some("Scopes")),
-            "issue_token: the service answered 400 ValidationError: Scopes: The Scopes field is required (target Scopes); the scopes are chat, chat.join, chat.join.limited, voip and voip.join",
+            "issue_token: the service responded with 400 ValidationError: Scopes: The Scopes field is required (target Scopes); the scopes are chat, chat.join, chat.join.limited, voip and voip.join",
         ),
         (
             issue,
             r#"{"error":{"code":"ValidationError","message":"Invalid scopes - Scopes field is required.","target":"scopes"}}"#,
             validation("Invalid scopes - Scopes field is required.", Some("scopes")),
-            "issue_token: the service answered 400 ValidationError: Invalid scopes - Scopes field is required (target scopes); the scopes are chat, chat.join, chat.join.limited, voip and voip.join",
+            "issue_token: the service responded with 400 ValidationError: Invalid scopes - Scopes field is required (target scopes); the scopes are chat, chat.join, chat.join.limited, voip and voip.join",
         ),
         (
             issue,
             r#"{"error":{"code":"ValidationError","message":"ExpiresInMinutes value 1441 is invalid.","target":"ExpiresInMinutes"}}"#,
             validation("ExpiresInMinutes value 1441 is invalid.", Some("ExpiresInMinutes")),
-            "issue_token: the service answered 400 ValidationError: ExpiresInMinutes value 1441 is invalid (target ExpiresInMinutes)",
+            "issue_token: the service responded with 400 ValidationError: ExpiresInMinutes value 1441 is invalid (target ExpiresInMinutes)",
         ),
         (
             exchange,
             r#"{"error":{"code":"ValidationError","message":"AppId: The AppId field is required.","target":"AppId"}}"#,
             validation("AppId: The AppId field is required.", Some("AppId")),
-            "exchange_teams_user_token: the service answered 400 ValidationError: AppId: The AppId field is required (target AppId); client_id has to be the id of the Entra application that the Teams user's token was issued to",
+            "exchange_teams_user_token: the service responded with 400 ValidationError: AppId: The AppId field is required (target AppId); client_id must be the id of the Entra application that the Teams user's token was issued to",
         ),
         (
             exchange,
             r#"{"error":{"code":"ValidationError","message":"UserId: The UserId field is required.","target":"UserId"}}"#,
             validation("UserId: The UserId field is required.", Some("UserId")),
-            "exchange_teams_user_token: the service answered 400 ValidationError: UserId: The UserId field is required (target UserId); user_object_id has to be the Entra object id of the Teams user whose token it is",
+            "exchange_teams_user_token: the service responded with 400 ValidationError: UserId: The UserId field is required (target UserId); user_object_id must be the Entra object id of the Teams user whose token it is",
         ),
         (
             exchange,
             r#"{"error":{"code":"ValidationError","message":"The body is either missing or doesn't contain any token."}}"#,
             validation("The body is either missing or doesn't contain any token.", None),
-            "exchange_teams_user_token: the service answered 400 ValidationError: The body is either missing or doesn't contain any token",
+            "exchange_teams_user_token: the service responded with 400 ValidationError: The body is either missing or doesn't contain any token",
         ),
         // Not seen for identities: what a sibling service answers, and more members than are known.
         (
             issue,
             r#"{"error":{"code":"7509","message":"HMAC-SHA256 validation failed"}}"#,
             (Some("7509"), Some("HMAC-SHA256 validation failed"), None),
-            "issue_token: the service answered 400 7509: HMAC-SHA256 validation failed",
+            "issue_token: the service responded with 400 7509: HMAC-SHA256 validation failed",
         ),
         (
             issue,
             "{\"error\":{\"code\":\"X\",\"message\":\"two\\r\\nlines\\u0007, \\\"quoted\\\".\",\"details\":[{\"code\":\"Y\"}],\"innererror\":{},\"new\":1}}",
             (Some("X"), Some("two lines, \"quoted\"."), None),
-            "issue_token: the service answered 400 X: two lines, \"quoted\"",
+            "issue_token: the service responded with 400 X: two lines, \"quoted\"",
         ),
     ];
     let emulator = Emulator::start().unwrap();
@@ -230,46 +230,46 @@ fn wrong_keys() {
         code: Some("Denied"),
         message: Some("Denied by the resource provider."),
         target: None,
-        problem: "the service answered 401 Denied: Denied by the resource provider; check that the endpoint and the access key are of the same resource and that the key was not regenerated",
+        problem: "the service responded with 401 Denied: Denied by the resource provider; check that the endpoint and the access key belong to the same resource and that the key was not regenerated",
     };
     assert_told(&error, &emulator, "create_user", &told);
 }
 
 #[test]
 fn other_refusals_of_the_caller() {
-    const KEY: &str = "check that the endpoint and the access key are of the same resource and that the key was not regenerated";
+    const KEY: &str = "check that the endpoint and the access key belong to the same resource and that the key was not regenerated";
     let emulator = Emulator::start().unwrap();
     let client = client(&emulator);
     let denied = r#"{"error":{"code":"Denied","message":"Request 'x-ms-content-sha256' differs from generated content hash."}}"#;
     for (status, body, code, message, problem) in [
-        (401, "", None, None, format!("the service answered 401 Unauthorized; {KEY}")),
+        (401, "", None, None, format!("the service responded with 401 Unauthorized; {KEY}")),
         (
             401,
             denied,
             Some("Denied"),
             Some("Request 'x-ms-content-sha256' differs from generated content hash."),
-            "the service answered 401 Denied: Request 'x-ms-content-sha256' differs from generated content hash; something on the way, such as a proxy, changed the body".to_owned(),
+            "the service responded with 401 Denied: Request 'x-ms-content-sha256' differs from generated content hash; something in between, such as a proxy, changed the body".to_owned(),
         ),
         (
             403,
             "",
             None,
             None,
-            "the service answered 403 Forbidden; check that the resource lets this credential and this network in".to_owned(),
+            "the service responded with 403 Forbidden; check the resource's role assignments and network rules".to_owned(),
         ),
         (
             404,
             "",
             None,
             None,
-            "the service answered 404 Not Found; check the endpoint: identities live at https://<resource>.communication.azure.com".to_owned(),
+            "the service responded with 404 Not Found; check the endpoint: identities live at https://<resource>.communication.azure.com".to_owned(),
         ),
         (
             404,
             r#"{"error":{"code":"NotFound","message":"No such thing."}}"#,
             Some("NotFound"),
             Some("No such thing."),
-            "the service answered 404 NotFound: No such thing".to_owned(),
+            "the service responded with 404 NotFound: No such thing".to_owned(),
         ),
     ] {
         emulator.inject(Fault::respond(status).body(body));
@@ -284,10 +284,10 @@ fn throttling() {
     let emulator = Emulator::start().unwrap();
     let client = client(&emulator);
     for (header, retry_after, advice) in [
-        (None, None, "wait half a minute before the next try"),
-        (Some(("Retry-After", "7")), Some(7_000), "wait 7s before the next try"),
-        (Some(("retry-after-ms", "1500")), Some(1_500), "wait 1.5s before the next try"),
-        (Some(("Retry-After", "soon")), None, "wait half a minute before the next try"),
+        (None, None, "wait 30 s before the next attempt"),
+        (Some(("Retry-After", "7")), Some(7_000), "wait 7 s before the next attempt"),
+        (Some(("retry-after-ms", "1500")), Some(1_500), "wait 2 s before the next attempt"),
+        (Some(("Retry-After", "soon")), None, "wait 30 s before the next attempt"),
     ] {
         let mut fault = Fault::respond(429);
         if let Some((name, value)) = header {
@@ -296,7 +296,7 @@ fn throttling() {
         emulator.inject(fault);
         let error = client.create_user().unwrap_err();
         let problem = format!(
-            "the service answered 429 Too Many Requests; the resource is throttled: {advice}"
+            "the service responded with 429 Too Many Requests; the resource is throttled: {advice}"
         );
         let told = Told { status: 429, code: None, message: None, target: None, problem: &problem };
         assert_told(&error, &emulator, "create_user", &told);
@@ -313,7 +313,7 @@ fn unknown_versions() {
     let error = client.create_user().unwrap_err();
     assert_eq!(
         text(&error, &emulator),
-        "create_user: the service answered 400 UnsupportedApiVersion: The HTTP resource that matches the request URI 'https://127.0.0.1/identities' does not support the API version '2099-12-31'; choose another with api_version on the builder [host HOST, api-version 2099-12-31, client-request-id ID, ms-cv CV, x-azure-ref REF]"
+        "create_user: the service responded with 400 UnsupportedApiVersion: The HTTP resource that matches the request URI 'https://127.0.0.1/identities' does not support the API version '2099-12-31'; choose another api_version on the client's builder [host HOST, api-version 2099-12-31, client-request-id ID, ms-cv CV, x-azure-ref REF]"
     );
     assert_eq!((error.status(), error.code()), (Some(400), Some("UnsupportedApiVersion")));
     assert_eq!((error.kind(), error.target()), (ErrorKind::Service, None));

@@ -57,7 +57,10 @@ fn a_source_that_has_no_token_tells_why_and_tries_again() {
     let source = client.token_source(&user, ["chat"]).unwrap();
     emulator.inject(Fault::respond(500));
     let error = source.token().unwrap_err();
-    assert!(error.to_string().starts_with("issue_token: the service answered 500 "), "{error}");
+    assert!(
+        error.to_string().starts_with("issue_token: the service responded with 500 "),
+        "{error}"
+    );
     assert!(emulator.is_token_valid(source.token().unwrap().token()));
 }
 

@@ -4,7 +4,7 @@ use acs_identity::emulator::{Emulator, Fault};
 
 use super::*;
 
-const NOT_OWNED: &str = "the service answered 401 IdentityNotOwned: Provided identity doesn't belong to the resource; the id is another resource's or was deleted; the key is not at fault";
+const NOT_OWNED: &str = "the service responded with 401 IdentityNotOwned: Provided identity doesn't belong to the resource; the id belongs to another resource or was deleted; the key is not at fault";
 
 #[test]
 fn a_wrong_key_is_an_authentication_failure() {
@@ -67,7 +67,7 @@ fn a_value_that_the_service_refuses_is_wrong_usage() {
     let emulator = Emulator::start().unwrap();
     let ended = acs(&emulator, &["token", "issue", "-s", "voice"]);
     assert_eq!((ended.stdout.as_str(), ended.code()), ("", Some(2)), "{ended:?}");
-    let problem = "acs: create_user_and_token: the service answered 400 ValidationError: ";
+    let problem = "acs: create_user_and_token: the service responded with 400 ValidationError: ";
     assert!(ended.stderr.starts_with(problem), "{ended:?}");
     assert_eq!(emulator.request_count(), 1);
 }

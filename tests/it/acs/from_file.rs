@@ -68,7 +68,7 @@ fn a_failure_is_reported_and_the_rest_is_deleted() {
     emulator.inject(Fault::respond(400).on(Operation::Delete));
     let ended = delete(&emulator, &ids, &[]);
     let [left] = &emulator.users()[..] else { panic!("{ended:?}") };
-    let failure = format!("acs: {left}: delete_user: the service answered 400");
+    let failure = format!("acs: {left}: delete_user: the service responded with 400");
     assert!(ended.problems()[0].starts_with(&failure), "{ended:?}");
     assert_eq!(ended.problems()[1..], [format!("acs: {ids}: 19 deleted, 1 failed")]);
     assert_eq!((ended.stdout.as_str(), ended.code()), ("", Some(1)));

@@ -136,7 +136,7 @@ fn a_token_command_prints_a_token_bare_or_as_az_does() {
 #[test]
 fn a_token_command_that_gives_no_token_is_an_authentication_failure() {
     let emulator = Emulator::start().unwrap();
-    let no_token = "acs: create_user: no bearer token could be had, so the request was not sent";
+    let no_token = "acs: create_user: could not obtain a bearer token, so the request was not sent";
     let neither = "; cause: --token-command printed neither a token nor JSON with accessToken: run it by hand to see what it prints\n";
     for (script, problem, cause) in [
         ("exit 7", no_token, "; cause: --token-command failed (exit status: 7)\n"),
@@ -144,7 +144,7 @@ fn a_token_command_that_gives_no_token_is_an_authentication_failure() {
         ("echo Please run az login", no_token, neither),
         (
             r#"echo '{"accessToken": "eyJ.entra", "expires_on": 1}'"#,
-            "acs: create_user: the bearer token that was fetched has expired, so the request was not sent: check its source and this machine's clock",
+            "acs: create_user: the bearer token that was fetched has already expired, so the request was not sent: check its source and this machine's clock",
             "]\n",
         ),
     ] {
@@ -202,7 +202,7 @@ fn the_timeout_covers_the_token_command_and_what_that_started() {
     assert!(started.elapsed() < Duration::from_secs(30));
     ended.assert_failed(
         3,
-        "acs: create_user: no bearer token could be had, so the request was not sent",
+        "acs: create_user: could not obtain a bearer token, so the request was not sent",
     );
     assert!(ended.stderr.ends_with("; cause: --token-command did not end within 1s\n"));
     assert_eq!(emulator.request_count(), 0);

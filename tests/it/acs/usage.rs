@@ -124,7 +124,7 @@ fn bad_usage_sends_nothing() {
             &["token", "issue", "-s", " "],
             "acs: a scope is blank: name one, such as \"voip\" or \"chat\"",
         ),
-        (&["check", "--timeout", "0s"], "acs: a timeout is zero: expected some time to work in"),
+        (&["check", "--timeout", "0s"], "acs: timeouts must be greater than zero"),
         (
             &["user", "delete", "-u", "8:acs:a"],
             "acs: user delete needs --yes where there is no terminal to ask on",

@@ -25,13 +25,13 @@ const APP_ID: &str = "11111111-2222-3333-4444-555555555555";
 const OBJECT_ID: &str = "66666666-7777-8888-9999-000000000000";
 
 /// The default policy, without its waits.
-fn hurried() -> RetryPolicy {
+pub fn hurried() -> RetryPolicy {
     let moment = Duration::from_millis(1);
     RetryPolicy::default().base_delay(moment).max_delay(moment)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Operation {
+pub enum Operation {
     Create,
     CreateWithToken,
     Issue,
@@ -42,7 +42,7 @@ enum Operation {
 }
 
 impl Operation {
-    const ALL: [Self; 7] = [
+    pub const ALL: [Self; 7] = [
         Self::Create,
         Self::CreateWithToken,
         Self::Issue,
@@ -52,7 +52,7 @@ impl Operation {
         Self::CreateWithCustomId,
     ];
 
-    fn run(
+    pub fn run(
         self,
         client: &CommunicationIdentityClient,
         user: &CommunicationUserIdentifier,
@@ -84,14 +84,14 @@ fn client(emulator: &Emulator) -> CommunicationIdentityClientBuilder {
     client_of(&emulator.endpoint(), emulator.access_key())
 }
 
-fn client_of(endpoint: &str, access_key: &str) -> CommunicationIdentityClientBuilder {
+pub fn client_of(endpoint: &str, access_key: &str) -> CommunicationIdentityClientBuilder {
     let key: AccessKey = access_key.parse().unwrap();
     CommunicationIdentityClient::builder(endpoint.parse().unwrap(), key)
         .retry_policy(hurried())
         .api_version(ApiVersion::V2025_03_02_PREVIEW)
 }
 
-fn until(condition: impl Fn() -> bool) {
+pub fn until(condition: impl Fn() -> bool) {
     let started = Instant::now();
     while !condition() {
         assert!(started.elapsed() < PATIENCE, "this takes too long");

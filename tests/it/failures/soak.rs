@@ -44,6 +44,8 @@ impl Ledger {
                 let lost = matches!(error.kind(), ErrorKind::Transport | ErrorKind::Response);
                 if create && error.is_in_doubt() && lost {
                     self.creates_in_doubt.fetch_add(1, Ordering::Relaxed);
+                } else if let Some(id) = error.created_user_id() {
+                    self.kept.lock().unwrap().insert(id.to_owned());
                 } else {
                     self.failures.lock().unwrap().push(error.to_string());
                 }

@@ -26,52 +26,62 @@ fn text(error: &Error, client: &CommunicationIdentityClient) -> String {
 #[test]
 fn after_several_attempts() {
     const SUPPORT: &str = "try again later; Microsoft's support asks for the ms-cv";
-    const NO_HARM: &str = "the service may have done it all the same; repeating it does no harm";
-    const LOST: &str = "a user may have been created whose id nobody knows";
+    const NO_HARM: &str = "the service may have processed the request; repeating it does no harm";
+    const LOST: &str = "an orphaned user may exist whose id nobody knows";
 
     let always = |fault: Fault| fault.times(u64::MAX);
     let after = |value| always(Fault::respond(429).header("retry-after-ms", value));
     for (operation, fault, expected) in [
         (
             Operation::Create,
+            always(Fault::respond(503).header("Retry-After", "0")),
+            format!("create_user: the service responded with 503 Service Unavailable; {SUPPORT} (4 attempts in N s)"),
+        ),
+        (
+            Operation::Create,
             always(Fault::respond(503)),
-            format!("create_user: the service answered 503 Service Unavailable; {SUPPORT} (4 attempts in N s)"),
+            format!("create_user: the service responded with 503 Service Unavailable; {SUPPORT}; {LOST}"),
+        ),
+        (
+            Operation::Issue,
+            always(Fault::respond(503).header("retry-after-ms", "2")),
+            "issue_token: the service responded with 503 Service Unavailable; wait 1 s before the next attempt; Microsoft's support asks for the ms-cv (4 attempts in N s)".to_owned(),
         ),
         (
             Operation::Issue,
             always(Fault::respond(500)),
-            format!("issue_token: the service answered 500 Internal Server Error; {SUPPORT} (4 attempts in N s)"),
+            format!("issue_token: the service responded with 500 Internal Server Error; {SUPPORT} (4 attempts in N s)"),
         ),
         (
             Operation::Create,
             always(Fault::respond(500)),
-            format!("create_user: the service answered 500 Internal Server Error; {SUPPORT}; {LOST}"),
+            format!("create_user: the service responded with 500 Internal Server Error; {SUPPORT}; {LOST}"),
         ),
         (
             Operation::Revoke,
             always(Fault::respond(429)),
-            "revoke_tokens: the service answered 429 Too Many Requests; the resource is throttled: wait half a minute before the next try (4 attempts in N s)".to_owned(),
+            "revoke_tokens: the service responded with 429 Too Many Requests; the resource is throttled: wait 30 s before the next attempt (4 attempts in N s)".to_owned(),
         ),
         (
             Operation::Revoke,
             after("2"),
-            "revoke_tokens: the service answered 429 Too Many Requests; the resource is throttled: wait 2ms before the next try (4 attempts in N s)".to_owned(),
+            "revoke_tokens: the service responded with 429 Too Many Requests; the resource is throttled: wait 1 s before the next attempt (4 attempts in N s)".to_owned(),
         ),
         // To wait no time at all is no advice.
         (
             Operation::Revoke,
             after("0"),
-            "revoke_tokens: the service answered 429 Too Many Requests; the resource is throttled: wait half a minute before the next try (4 attempts in N s)".to_owned(),
+            "revoke_tokens: the service responded with 429 Too Many Requests; the resource is throttled: wait 30 s before the next attempt (4 attempts in N s)".to_owned(),
         ),
         (
             Operation::Delete,
             always(Fault::drop_before_processing()),
-            format!("delete_user: the connection failed before the answer came; {NO_HARM} (4 attempts in N s)"),
+            format!("delete_user: the connection failed before the response arrived; {NO_HARM} (4 attempts in N s)"),
         ),
         (
             Operation::Exchange,
             always(Fault::drop_after_processing()),
-            format!("exchange_teams_user_token: the connection failed before the answer came; {NO_HARM} (4 attempts in N s)"),
+            format!("exchange_teams_user_token: the connection failed before the response arrived; {NO_HARM} (4 attempts in N s)"),
         ),
         (
             Operation::Issue,
@@ -79,19 +89,19 @@ fn after_several_attempts() {
             "issue_token: the service reported success (200), but its body broke off (4 attempts in N s)".to_owned(),
         ),
         (
-            Operation::CreateWithToken,
+            Operation::Create,
             always(Fault::truncate_body()),
-            format!("create_user_and_token: the service reported success (201), but its body broke off; {LOST}"),
+            format!("create_user: the service reported success (201), but its body broke off; {LOST}"),
         ),
         (
             Operation::CreateWithCustomId,
             always(Fault::respond(408)),
-            "create_user_with_custom_id: the service answered 408 Request Timeout (4 attempts in N s)".to_owned(),
+            "create_user_with_custom_id: the service responded with 408 Request Timeout (4 attempts in N s)".to_owned(),
         ),
         (
             Operation::Create,
             always(Fault::respond(403)),
-            "create_user: the service answered 403 Forbidden; check that the resource lets this credential and this network in".to_owned(),
+            "create_user: the service responded with 403 Forbidden; check the resource's role assignments and network rules".to_owned(),
         ),
     ] {
         let (emulator, user) = emulator(Emulator::builder());
@@ -109,7 +119,7 @@ fn when_nothing_could_be_sent() {
     let error = client.create_user().unwrap_err();
     assert_eq!(
         text(&error, &client),
-        "create_user: the service could not be reached and nothing was sent: check the endpoint, the network and the proxy (4 attempts in N s)"
+        "create_user: the service could not be reached: check the endpoint, the network and the proxy; nothing was sent (4 attempts in N s)"
     );
     assert!(error.source().unwrap().to_string().to_lowercase().contains("refused"));
 }
@@ -129,6 +139,6 @@ fn of_a_timeout_and_of_the_time_that_all_took() {
     assert!(error.to_string().contains(&seconds), "{error}");
     assert_eq!(
         text(&error, &client),
-        "revoke_tokens: no answer came in time; the service may have done it all the same; repeating it does no harm (2 attempts in N s)"
+        "revoke_tokens: no response arrived in time; the service may have processed the request; repeating it does no harm (2 attempts in N s)"
     );
 }

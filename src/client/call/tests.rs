@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD as BASE64;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
-use crate::clock::Clock;
+use crate::client::clock::Clock;
 use crate::emulator::{Emulator, Fault, RecordedRequest};
 use crate::{
     AccessKey, BearerToken, CommunicationIdentityClient, CommunicationIdentityClientBuilder,
@@ -82,6 +82,11 @@ fn user() -> CommunicationUserIdentifier {
     "8:acs:resource_user".parse().unwrap()
 }
 
+/// The service's own word that it did not process the request: a create may be repeated.
+fn busy() -> Fault {
+    Fault::respond(503).body(r#"{"error":{"code":"ServiceUnavailable","message":"Busy."}}"#)
+}
+
 /// What anybody who has the key would say of a request, by the published recipe and nothing of this
 /// crate's.
 fn is_signed_right(request: &RecordedRequest, key: &str) -> bool {
@@ -110,7 +115,7 @@ fn each_attempt_is_dated_and_signed_anew() {
     // A second is the finest difference that the header can show.
     let policy = RetryPolicy::default().base_delay(Duration::from_secs(5));
     let client = builder(&emulator, &clock).retry_policy(policy).build().unwrap();
-    emulator.inject(Fault::respond(503).times(2));
+    emulator.inject(busy().times(2));
     client.create_user_and_token(["voip"]).unwrap();
 
     let requests = emulator.requests();
@@ -156,7 +161,7 @@ fn a_service_that_comes_up_meanwhile_is_reached() {
 #[test]
 fn waits_are_those_of_the_documentation() {
     let emulator = Emulator::start().unwrap();
-    emulator.inject(Fault::respond(503).times(u64::MAX));
+    emulator.inject(busy().times(u64::MAX));
     let clock = TestClock::at(SystemTime::now());
     let error = client(&emulator, &clock).create_user().unwrap_err();
     assert_eq!((error.attempts(), error.status()), (4, Some(503)));
@@ -175,7 +180,7 @@ fn wait_after(headers: &[(&str, &str)]) -> (Duration, Option<Duration>) {
     let emulator = Emulator::start().unwrap();
     let fault =
         |fault: Fault| headers.iter().fold(fault, |it, (name, value)| it.header(*name, *value));
-    emulator.inject(fault(Fault::respond(503)).times(2));
+    emulator.inject(fault(busy()).times(2));
     let clock = TestClock::at(SystemTime::now());
     let error = builder(&emulator, &clock)
         // Its own waits are 8 to 12 s.
@@ -252,7 +257,7 @@ fn a_servers_delay_beyond_the_deadline_ends_the_call_at_once() {
         let error = client(&emulator, &clock).issue_token(&user(), ["voip"]).unwrap_err();
         assert_eq!((error.attempts(), error.retry_after()), (1, Some(delay)), "{value}");
         let text = format!(
-            "issue_token: the service answered 429 Too Many Requests; the resource is throttled: wait {}s before the next try [",
+            "issue_token: the service responded with 429 Too Many Requests; the resource is throttled: wait {} s before the next attempt [",
             delay.as_secs()
         );
         assert!(error.to_string().starts_with(&text), "{error}");
@@ -264,7 +269,7 @@ fn a_servers_delay_beyond_the_deadline_ends_the_call_at_once() {
 #[test]
 fn the_deadline_counts_the_waits() {
     let emulator = Emulator::start().unwrap();
-    emulator.inject(Fault::respond(503).header("Retry-After", "40").times(u64::MAX));
+    emulator.inject(busy().header("Retry-After", "40").times(u64::MAX));
     let clock = TestClock::at(SystemTime::now());
     let error = client(&emulator, &clock).issue_token(&user(), ["voip"]).unwrap_err();
     // Two waits of 40 s fit into 100 s, and a third does not.
@@ -335,7 +340,7 @@ fn a_corrected_request_is_signed_right_and_keeps_its_retries() {
     let emulator = Emulator::start().unwrap();
     let clock = TestClock::at(SystemTime::now() + 2 * HOUR);
     let client = client(&emulator, &clock);
-    emulator.inject(Fault::respond(503).times(2));
+    emulator.inject(busy().times(2));
     // The first answer that tells of the clock is the third.
     client.create_user().unwrap();
     let requests = emulator.requests();
@@ -348,7 +353,7 @@ fn a_corrected_request_is_signed_right_and_keeps_its_retries() {
     // The correction is no retry: all three of them are left.
     clock.set(SystemTime::now() - 2 * HOUR);
     emulator.inject(Fault::respond(401));
-    emulator.inject(Fault::respond(503).times(3));
+    emulator.inject(busy().times(3));
     client.create_user().unwrap();
     assert_eq!(clock.slept().len(), 5);
     assert_eq!(emulator.request_count(), 4 + 5);
@@ -372,7 +377,7 @@ fn a_source_of_bearer_tokens_that_outlasts_the_deadline_ends_the_call() {
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::Connection, 0));
     assert!(
         error.to_string().starts_with(
-            "create_user: the call's deadline passed before the request could be sent ["
+            "create_user: the call's deadline passed before the request could be sent; nothing was sent ["
         ),
         "{error}"
     );

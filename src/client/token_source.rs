@@ -1,23 +1,26 @@
-//! A token that is always fresh.
+//! A token that renews itself.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::cache::Cache;
-use crate::error::Error;
+use crate::auth::cache::Cache;
+use crate::error::{Error, ErrorKind};
 use crate::token::AccessToken;
 
 /// How long before its end a token is replaced: as in the official clients.
 const MARGIN: Duration = Duration::from_secs(10 * 60);
 
-/// Gives out a user's token and issues a new one shortly before it expires.
+/// Returns a user's token and issues a new one shortly before it expires.
 ///
-/// Made by
+/// Created by
 /// [`CommunicationIdentityClient::token_source`](crate::CommunicationIdentityClient::token_source).
-/// It has no thread of its own: whoever asks within ten minutes of the end issues the next one,
-/// while others still get the old. If that fails, the old one is given out as long as it is valid,
-/// and the next try is made after half of the time that is left. Clones share the token.
+/// It has no thread of its own: whoever asks within ten minutes of the end issues the next token,
+/// while other threads still get the old one. If that fails, the old token is returned for as long
+/// as it is valid, and the next refresh is tried after half of the time that is left. Clones share
+/// the token.
+///
+/// # Examples
 ///
 /// ```
 /// use acs_identity::CommunicationIdentityClient;
@@ -54,17 +57,35 @@ impl TokenSource {
         Self(Arc::new(Inner { issue, now, cache: Cache::new(MARGIN), patience }))
     }
 
-    /// A token that has not expired.
+    /// Returns a token that has not expired.
     ///
     /// Whether it was revoked is not known here: after
-    /// [`revoke_tokens`](crate::CommunicationIdentityClient::revoke_tokens), make a new source.
+    /// [`revoke_tokens`](crate::CommunicationIdentityClient::revoke_tokens), create a new source.
     ///
     /// # Errors
     ///
-    /// As [`issue_token`](crate::CommunicationIdentityClient::issue_token), if there is no valid
-    /// token and none can be issued.
+    /// If there is no valid token: those of
+    /// [`issue_token`](crate::CommunicationIdentityClient::issue_token);
+    /// [`Response`](ErrorKind::Response) if the new token has already expired; and
+    /// [`Connection`](ErrorKind::Connection) if another thread is still issuing one when the
+    /// client's deadline passes, with nothing sent by this thread.
     pub fn token(&self) -> Result<AccessToken, Error> {
-        self.0.cache.get(&self.0.now, self.0.patience, &self.0.issue)
+        let Inner { now, cache, patience, .. } = &*self.0;
+        cache.get(now, *patience, || self.issue()).unwrap_or_else(|| {
+            let problem =
+                "another thread is still issuing the token, and nothing was sent by this one";
+            Err(Error::new(ErrorKind::Connection, problem))
+        })
+    }
+
+    fn issue(&self) -> Result<(AccessToken, SystemTime), Error> {
+        let token = (self.0.issue)()?;
+        if token.is_expired((self.0.now)()) {
+            let problem = "the issued token has already expired: check this machine's clock";
+            return Err(Error::new(ErrorKind::Response, problem));
+        }
+        let expires_on = token.expires_on();
+        Ok((token, expires_on))
     }
 }
 
@@ -80,9 +101,9 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::clock::Clock;
+    use crate::client::clock::Clock;
     use crate::emulator::{Emulator, Fault};
-    use crate::{CommunicationIdentityClient, ConnectionString, RetryPolicy};
+    use crate::{CommunicationIdentityClient, RetryPolicy};
 
     /// The system's clock, so many seconds ahead.
     #[derive(Clone, Default)]
@@ -103,10 +124,10 @@ mod tests {
     /// A source whose tokens live an hour, and what moves its time and the emulator's.
     fn setup() -> (Emulator, TokenSource, impl Fn(u64)) {
         let emulator = Emulator::start().unwrap();
-        let settings: ConnectionString = emulator.connection_string().parse().unwrap();
-        let (endpoint, key) = settings.into_parts();
         let clock = Ahead::default();
-        let client = CommunicationIdentityClient::builder(endpoint, key)
+        let text = emulator.connection_string();
+        let client = CommunicationIdentityClient::builder_from_connection_string(&text)
+            .unwrap()
             .clock(clock.clone())
             .retry_policy(RetryPolicy::none())
             .build()

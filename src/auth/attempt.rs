@@ -1,23 +1,28 @@
-//! How the requests of one call say who they are from, and what can be done about a 401.
+//! How the requests of one call are authenticated, and what a 401 can change about it.
 
 use std::time::{Duration, SystemTime};
 
-use ureq::http::request::Builder;
-use ureq::http::{HeaderMap, HeaderValue};
+use ureq::http::{HeaderMap, HeaderValue, header};
 
-use crate::advice::{Authenticated, NOTABLE_CLOCK_DIFFERENCE};
-use crate::credential::{Credential, Kind};
+use crate::auth::access_key::RequestToSign;
+use crate::auth::bearer::{Credential, Kind};
 use crate::error::Error;
-use crate::headers::date;
-use crate::signing::RequestToSign;
+use crate::error::advice::Authenticated;
+
+/// A difference between our clock and the response's `Date` that explains a 401, in seconds. The
+/// service does not publish its tolerance.
+const NOTABLE_SKEW: u64 = 4 * 60;
+
+/// The largest clock skew that is corrected, in seconds: whoever can forge a response must not make
+/// a client sign for any time they like. A machine further off cannot verify certificates anyway.
+const MAX_CORRECTION: u64 = 24 * 60 * 60;
 
 /// The authentication of one call.
 pub(crate) struct Authentication {
     credential: Credential,
-    /// Seconds from our clock to the service's; what is signed is the service's time, as far as we
-    /// know it.
+    /// Seconds from our clock to the service's, as far as we know it; that time is signed.
     offset: i64,
-    /// What the last answer's `Date` says the offset should be.
+    /// What the `Date` of the last 401 says the offset should be.
     measured: Option<i64>,
     /// The bearer token that was sent last.
     bearer: Option<HeaderValue>,
@@ -37,7 +42,7 @@ impl Authentication {
     /// What the last request was authenticated with.
     pub(crate) fn means(&self) -> Authenticated {
         match self.credential.kind() {
-            Kind::Bearer(_) => Authenticated::Token,
+            Kind::Bearer(_) => Authenticated::BearerToken,
             Kind::Key(_) if self.offset == 0 => Authenticated::Signature,
             Kind::Key(_) => Authenticated::SignatureOfServiceTime,
         }
@@ -51,34 +56,46 @@ impl Authentication {
     /// Adds the headers that authenticate a request sent now.
     pub(crate) fn authenticate(
         &mut self,
-        mut builder: Builder,
+        headers: &mut HeaderMap,
         request: &RequestToSign<'_>,
         now: impl Fn() -> SystemTime,
         patience: Duration,
-    ) -> Result<Builder, Error> {
+    ) -> Result<(), Error> {
         match self.credential.kind() {
             Kind::Key(key) => {
-                for (name, value) in key.sign(request, shifted(now(), self.offset))?.headers() {
-                    builder = builder.header(name, value);
-                }
-                Ok(builder)
+                let signed = key.sign(request, shifted(now(), self.offset))?;
+                let values = signed.into_values().ok_or_else(|| {
+                    Error::invalid_input("the signature cannot be written as HTTP")
+                })?;
+                headers.extend(values);
             }
             Kind::Bearer(bearer) => {
                 let header = bearer.header(now, patience)?;
-                self.bearer = Some(header.clone());
-                Ok(builder.header("authorization", header))
+                headers.insert(header::AUTHORIZATION, header.clone());
+                self.bearer = Some(header);
             }
         }
+        Ok(())
     }
 
-    /// Compares an answer's `Date` with the middle of its round trip.
-    pub(crate) fn measure(&mut self, sent: SystemTime, received: SystemTime, headers: &HeaderMap) {
+    /// Compares the `Date` of a 401 with the middle of its round-trip.
+    pub(crate) fn measure(
+        &mut self,
+        sent: SystemTime,
+        received: SystemTime,
+        date: Option<SystemTime>,
+    ) {
         let round_trip = received.duration_since(sent).unwrap_or_default();
         let middle = sent.checked_add(round_trip / 2).unwrap_or(sent);
-        self.measured = date(headers).map(|theirs| match theirs.duration_since(middle) {
+        self.measured = date.map(|theirs| match theirs.duration_since(middle) {
             Ok(ahead) => seconds(ahead),
             Err(behind) => -seconds(behind.duration()),
         });
+    }
+
+    /// The skew of our clock that was measured last, if it explains a 401.
+    pub(crate) fn notable_skew(&self) -> Option<i64> {
+        self.measured.filter(|skew| skew.unsigned_abs() > NOTABLE_SKEW)
     }
 
     /// Takes the one chance that a call has after a 401: another bearer token, or the service's
@@ -88,13 +105,14 @@ impl Authentication {
             return false;
         }
         self.recovered = match (self.credential.kind(), &self.bearer, self.measured) {
-            (Kind::Bearer(bearer), Some(refused), _) => {
-                bearer.forget(refused);
+            (Kind::Bearer(bearer), Some(rejected), _) => {
+                bearer.forget(rejected);
                 true
             }
             (Kind::Key(_), _, Some(measured))
                 if clock_correction
-                    && measured.abs_diff(self.offset) > NOTABLE_CLOCK_DIFFERENCE.as_secs() =>
+                    && measured.abs_diff(self.offset) > NOTABLE_SKEW
+                    && measured.unsigned_abs() <= MAX_CORRECTION =>
             {
                 self.offset = measured;
                 true

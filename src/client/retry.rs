@@ -1,38 +1,38 @@
-//! When a call is tried again, and after how long: one pure function.
+//! When to repeat an attempt, and after how long: one pure function.
 
 use std::time::Duration;
 
-use crate::error::{Error, ErrorKind};
+use crate::http::outcome::Outcome;
 
-/// How often a call is tried, how long it waits in between, and when it ends for good.
+/// How often a call is attempted, how long it backs off in between, and when it ends for good.
 ///
 /// What is repeated depends on what may have happened:
 ///
 /// | after | issue, revoke, delete | create |
 /// |---|---|---|
 /// | nothing was sent (name resolution, connecting, TLS) | repeated | repeated |
-/// | status 429 or 503 | repeated | repeated |
-/// | status 408, 500, 502 or 504 | repeated | not, unless [`retry_create_in_doubt`](Self::retry_create_in_doubt) |
-/// | no answer, or one that broke off | repeated | not, unless [`retry_create_in_doubt`](Self::retry_create_in_doubt) |
+/// | status 429; status 503 with the service's error or a `Retry-After` | repeated | repeated |
+/// | status 408, 500, 502 or 504; any other 503 | repeated | not, unless [`retry_create_in_doubt`](Self::retry_create_in_doubt) |
+/// | no response in time; the connection failed; a success broke off | repeated | not, unless [`retry_create_in_doubt`](Self::retry_create_in_doubt) |
 /// | anything else | not | not |
 ///
-/// Between attempts the client waits 800 ms, then twice as long each time, up to 30 s; each wait is
-/// multiplied by a random factor from 0.8 to 1.2. If the service asks for a longer wait
-/// (`retry-after-ms`, `x-ms-retry-after-ms`, `Retry-After`), it gets it. A wait that would end
-/// after the call's deadline is not begun: the call ends with the error at hand, whose
-/// [`retry_after`](Error::retry_after) tells the delay. A create is not begun again with less than a
-/// quarter of the deadline left.
+/// The backoff is 800 ms, then twice as long each time, up to 30 s; each is multiplied by a random
+/// factor from 0.8 to 1.2. If the service asks for a longer one (`retry-after-ms`,
+/// `x-ms-retry-after-ms`, `Retry-After`), it gets it. If the backoff would exceed the deadline, the
+/// call fails at once, and the error's [`retry_after`](crate::Error::retry_after) tells the delay. A
+/// create is not repeated with less than a quarter of the deadline left, whatever the reason.
+///
+/// # Examples
 ///
 /// ```
 /// use std::time::Duration;
 ///
-/// use acs_identity::{CommunicationIdentityClient, ConnectionString, RetryPolicy};
+/// use acs_identity::{CommunicationIdentityClient, RetryPolicy};
 ///
-/// # let settings: ConnectionString =
-/// #     "endpoint=https://contoso.communication.azure.com/;accesskey=c2VjcmV0".parse()?;
-/// let (endpoint, access_key) = settings.into_parts();
-/// let client = CommunicationIdentityClient::builder(endpoint, access_key)
-///     .retry_policy(RetryPolicy::default().max_retries(5).deadline(Duration::from_secs(20)))
+/// # let text = "endpoint=https://contoso.communication.azure.com/;accesskey=c2VjcmV0";
+/// let policy = RetryPolicy::default().max_retries(5).deadline(Duration::from_secs(20));
+/// let client = CommunicationIdentityClient::builder_from_connection_string(text)?
+///     .retry_policy(policy)
 ///     .build()?;
 /// # Ok::<(), acs_identity::Error>(())
 /// ```
@@ -46,7 +46,9 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// No retries. The deadline holds all the same, and a 401 is still answered once with a
+    /// Creates a policy without retries.
+    ///
+    /// The deadline holds all the same, and a 401 is still answered once with a
     /// [corrected clock](crate::CommunicationIdentityClientBuilder::clock_correction) or another
     /// bearer token.
     #[must_use]
@@ -61,27 +63,30 @@ impl RetryPolicy {
         self
     }
 
-    /// Sets the wait before the first retry, doubled for each one after. Defaults to 800 ms.
+    /// Sets the backoff before the first retry, doubled for each one after. Defaults to 800 ms.
     #[must_use]
     pub const fn base_delay(mut self, base_delay: Duration) -> Self {
         self.base_delay = base_delay;
         self
     }
 
-    /// Sets the longest wait of ours; the service may ask for a longer one. Defaults to 30 s.
+    /// Sets the maximum backoff; the service may ask for a longer one. Defaults to 30 s.
     #[must_use]
     pub const fn max_delay(mut self, max_delay: Duration) -> Self {
         self.max_delay = max_delay;
         self
     }
 
-    /// Sets when a call ends for good, counted from its start over all attempts and waits. Defaults
-    /// to 100 s.
+    /// Sets when a call ends for good, counted from its start over all attempts and backoff.
+    /// Defaults to 100 s.
     ///
-    /// Three things are outside it: a source of bearer tokens, a proxy that sends its own answer a
-    /// byte at a time, and the system's name resolution, which cannot be interrupted. Its usual
-    /// bound is 5 s for each try at each name server, 30 s with common settings
-    /// (`resolv.conf`, `timeout` and `attempts`).
+    /// Three things are outside it: a source of bearer tokens; a proxy that sends its own response a
+    /// byte at a time; and, unless the deadline is shorter than what an attempt may take, the
+    /// system's name resolution, which takes 5 s for each try at each name server with common
+    /// settings (`resolv.conf`, `timeout` and `attempts`). With a deadline shorter than
+    /// [`connect_timeout`](crate::CommunicationIdentityClientBuilder::connect_timeout) plus twice
+    /// [`timeout`](crate::CommunicationIdentityClientBuilder::timeout), names are resolved on a
+    /// helper thread, which costs some 70 µs a call.
     #[must_use]
     pub const fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -90,8 +95,8 @@ impl RetryPolicy {
 
     /// Lets creating a user be repeated as the other operations are. Defaults to false.
     ///
-    /// A create that failed in doubt may have left a user behind; repeating it may leave another,
-    /// and users cannot be listed.
+    /// A create that failed in doubt may have left an orphaned user behind; repeating it may leave
+    /// another, and users cannot be listed.
     #[must_use]
     pub const fn retry_create_in_doubt(mut self, retry: bool) -> Self {
         self.retry_create_in_doubt = retry;
@@ -106,31 +111,34 @@ impl RetryPolicy {
         retry_create_in_doubt: false,
     };
 
-    /// The time that is left of the deadline.
-    pub(crate) fn remaining(&self, elapsed: Duration) -> Duration {
-        self.deadline.saturating_sub(elapsed)
+    /// When a call ends for good.
+    pub(crate) fn limit(&self) -> Duration {
+        self.deadline
+    }
+
+    /// The time left to begin another attempt in. One that cannot be repeated needs some for its
+    /// response, or it is sure to end in doubt.
+    pub(crate) fn time_to_begin(&self, elapsed: Duration, repeatable: bool) -> Duration {
+        let needed = if repeatable { Duration::ZERO } else { self.deadline / 4 };
+        self.deadline.saturating_sub(elapsed).saturating_sub(needed)
     }
 
     /// How long to wait before the next attempt, or `None` to give up.
     pub(crate) fn next_delay(&self, attempt: &FailedAttempt) -> Option<Duration> {
-        let may_repeat = match attempt.outcome {
-            Outcome::NeverSent | Outcome::Answered(429 | 503) => true,
-            Outcome::MaybeProcessed | Outcome::Answered(408 | 500 | 502 | 504) => {
-                attempt.repeatable || self.retry_create_in_doubt
+        let delay = if attempt.reauthenticated {
+            Duration::ZERO
+        } else {
+            let Outcome { maybe_processed, transient } = attempt.outcome;
+            let harmless = !maybe_processed || attempt.repeatable || self.retry_create_in_doubt;
+            if !transient || !harmless || attempt.number > self.max_retries {
+                return None;
             }
-            Outcome::Answered(_) | Outcome::Final => false,
+            let doublings = attempt.number.saturating_sub(1).min(31);
+            let exponential = self.base_delay.saturating_mul(1 << doublings).min(self.max_delay);
+            let jittered = (exponential / 1000).saturating_mul(800 + attempt.jitter);
+            jittered.max(attempt.server_delay.unwrap_or_default())
         };
-        if !may_repeat || attempt.number > self.max_retries {
-            return None;
-        }
-        let doublings = attempt.number.saturating_sub(1).min(31);
-        let exponential = self.base_delay.saturating_mul(1 << doublings).min(self.max_delay);
-        let jittered = (exponential / 1000).saturating_mul(800 + attempt.jitter);
-        let delay = jittered.max(attempt.server_delay.unwrap_or_default());
-        // One that cannot be repeated needs time for its answer, or it ends in doubt for sure.
-        let needed = if attempt.repeatable { Duration::ZERO } else { self.deadline / 4 };
-        let time_left = self.remaining(attempt.elapsed).saturating_sub(needed);
-        (delay < time_left).then_some(delay)
+        (delay < self.time_to_begin(attempt.elapsed, attempt.repeatable)).then_some(delay)
     }
 }
 
@@ -143,9 +151,12 @@ impl Default for RetryPolicy {
 /// What the decision rests on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FailedAttempt {
-    /// 1 for the first.
+    /// 1 for the first; one that was repeated only for its authentication does not count.
     pub(crate) number: u32,
     pub(crate) outcome: Outcome,
+    /// Whether the next attempt would be authenticated otherwise: it needs no backoff, and counts as
+    /// no retry.
+    pub(crate) reauthenticated: bool,
     /// Whether doing it twice is the same as doing it once.
     pub(crate) repeatable: bool,
     /// What the service asked for.
@@ -156,49 +167,14 @@ pub(crate) struct FailedAttempt {
     pub(crate) jitter: u32,
 }
 
-/// What is known of an attempt that failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// The service cannot have processed it.
-    NeverSent,
-    /// The service may have processed it, and nothing it said is known.
-    MaybeProcessed,
-    /// The service answered with this status.
-    Answered(u16),
-    /// Trying again would end the same way.
-    Final,
-}
-
-impl Outcome {
-    /// Whether the service may have done what was asked.
-    pub(crate) fn may_have_been_processed(self) -> bool {
-        match self {
-            Self::MaybeProcessed => true,
-            // 501 and 505 say that it was not understood, 503 that nobody took it.
-            Self::Answered(status) => {
-                status == 408 || matches!(status, 500..=599) && !matches!(status, 501 | 503 | 505)
-            }
-            Self::NeverSent | Self::Final => false,
-        }
-    }
-
-    pub(crate) fn of(error: &Error) -> Self {
-        match (error.kind(), error.status()) {
-            (ErrorKind::Service, Some(status)) => Self::Answered(status),
-            _ if !error.is_transient() => Self::Final,
-            (ErrorKind::Connection, _) => Self::NeverSent,
-            _ => Self::MaybeProcessed,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const FIRST: FailedAttempt = FailedAttempt {
         number: 1,
-        outcome: Outcome::Answered(503),
+        outcome: Outcome::NOT_SENT,
+        reauthenticated: false,
         repeatable: true,
         server_delay: None,
         elapsed: Duration::ZERO,
@@ -215,36 +191,38 @@ mod tests {
 
     #[test]
     fn what_is_repeated() {
-        for (outcome, repeatable, create) in [
-            (Outcome::NeverSent, true, true),
-            (Outcome::Answered(429), true, true),
-            (Outcome::Answered(503), true, true),
-            (Outcome::MaybeProcessed, true, false),
-            (Outcome::Answered(408), true, false),
-            (Outcome::Answered(500), true, false),
-            (Outcome::Answered(502), true, false),
-            (Outcome::Answered(504), true, false),
-            (Outcome::Answered(307), false, false),
-            (Outcome::Answered(400), false, false),
-            (Outcome::Answered(401), false, false),
-            (Outcome::Answered(403), false, false),
-            (Outcome::Answered(404), false, false),
-            (Outcome::Answered(409), false, false),
-            (Outcome::Answered(501), false, false),
-            (Outcome::Answered(505), false, false),
-            (Outcome::Final, false, false),
+        let outcome = |maybe_processed, transient| Outcome { maybe_processed, transient };
+        for (outcome, repeatable, create, opted_in) in [
+            (outcome(false, true), true, true, true),
+            (outcome(true, true), true, false, true),
+            (outcome(false, false), false, false, false),
+            (outcome(true, false), false, false, false),
         ] {
             let attempt = FailedAttempt { outcome, ..FIRST };
             assert_eq!(delay(attempt).is_some(), repeatable, "{outcome:?}");
             let attempt = FailedAttempt { repeatable: false, ..attempt };
             assert_eq!(delay(attempt).is_some(), create, "create, {outcome:?}");
-            let opted_in = RetryPolicy::default().retry_create_in_doubt(true);
-            assert_eq!(
-                opted_in.next_delay(&attempt).is_some(),
-                repeatable,
-                "opted in, {outcome:?}"
-            );
+            let policy = RetryPolicy::default().retry_create_in_doubt(true);
+            assert_eq!(policy.next_delay(&attempt).is_some(), opted_in, "opted in, {outcome:?}");
         }
+    }
+
+    #[test]
+    fn another_authentication_is_no_retry_but_keeps_the_deadline() {
+        let rejected = FailedAttempt {
+            outcome: Outcome::REJECTED,
+            reauthenticated: true,
+            server_delay: Some(millis(60_000)),
+            ..FIRST
+        };
+        assert_eq!(RetryPolicy::none().next_delay(&rejected), Some(Duration::ZERO));
+        let late = |repeatable, elapsed| {
+            delay(FailedAttempt { repeatable, elapsed: millis(elapsed), ..rejected })
+        };
+        assert_eq!(late(true, 99_999), Some(Duration::ZERO));
+        assert_eq!(late(true, 100_000), None);
+        assert_eq!(late(false, 74_999), Some(Duration::ZERO));
+        assert_eq!(late(false, 75_000), None);
     }
 
     #[test]
@@ -307,16 +285,6 @@ mod tests {
             |elapsed| delay(FailedAttempt { repeatable: false, elapsed: millis(elapsed), ..FIRST });
         assert_eq!(at(74_199), Some(millis(800)));
         assert_eq!(at(74_200), None);
-    }
-
-    #[test]
-    fn what_leaves_doubt() {
-        for status in [408, 500, 502, 504, 506, 520, 524, 599] {
-            assert!(Outcome::Answered(status).may_have_been_processed(), "{status}");
-        }
-        for status in [307, 400, 401, 404, 429, 499, 501, 503, 505] {
-            assert!(!Outcome::Answered(status).may_have_been_processed(), "{status}");
-        }
     }
 
     #[test]

@@ -1,171 +1,143 @@
 //! One value that expires, renewed by whoever asks first when it is about to.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 
-pub(crate) trait Expires: Clone {
-    fn expires_on(&self) -> SystemTime;
-}
-
-/// Holds a value until shortly before it expires. No thread of its own, and no lock held while a
-/// new one is fetched: one caller fetches, and the others use the old value or wait for the new.
+/// Holds a value until shortly before it expires. No thread of its own, and no lock held during a
+/// fetch: one caller fetches, and the others use the old value or wait for the new one.
 pub(crate) struct Cache<T> {
     /// How long before its end a value is renewed.
     margin: Duration,
     state: Mutex<State<T>>,
+    fetch_ended: Condvar,
 }
 
 struct State<T> {
-    value: Option<T>,
+    /// With when it ends.
+    value: Option<(T, SystemTime)>,
     /// When to try to renew it, though it is valid.
     renew_from: SystemTime,
-    /// The fetch under way.
-    fetch: Option<Arc<Fetch<T>>>,
+    is_fetching: bool,
+    /// How many fetches have ended.
+    fetches: u64,
+    /// Which fetch failed last, and why, for those who wait for it.
+    failure: Option<(u64, Error)>,
 }
 
-/// A fetch and, once it has ended, its outcome: those who waited for it get that and no other's.
-struct Fetch<T> {
-    outcome: Mutex<Option<Result<T, Error>>>,
-    ended: Condvar,
-}
-
-impl<T: Expires> Cache<T> {
+impl<T: Clone> Cache<T> {
     pub(crate) fn new(margin: Duration) -> Self {
-        let state = State { value: None, renew_from: SystemTime::UNIX_EPOCH, fetch: None };
-        Self { margin, state: Mutex::new(state) }
+        let state = State {
+            value: None,
+            renew_from: SystemTime::UNIX_EPOCH,
+            is_fetching: false,
+            fetches: 0,
+            failure: None,
+        };
+        Self { margin, state: Mutex::new(state), fetch_ended: Condvar::new() }
     }
 
-    /// The value held, or else a new one. Those who wait for another caller's fetch share its
-    /// outcome, and wait no longer than their patience.
+    /// Returns the value, fetched together with its end if there is none that is valid. `None` if
+    /// another caller's fetch outlasted the patience.
     pub(crate) fn get(
         &self,
         now: impl Fn() -> SystemTime,
         patience: Duration,
-        fetch: impl FnOnce() -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let mut state = lock(&self.state);
-        match (state.held(now()), &state.fetch) {
-            (Held::Fresh(value), _) | (Held::Aging(value), Some(_)) => return Ok(value),
-            (Held::Nothing, Some(other)) => {
-                let other = Arc::clone(other);
-                drop(state);
-                return other.wait(patience);
+        fetch: impl FnOnce() -> Result<(T, SystemTime), Error>,
+    ) -> Option<Result<T, Error>> {
+        let mut state = self.lock();
+        loop {
+            let at = now();
+            if let Some(value) =
+                state.valid(at).filter(|_| state.is_fetching || at < state.renew_from)
+            {
+                return Some(Ok(value));
             }
-            (Held::Aging(_) | Held::Nothing, None) => {}
+            if !state.is_fetching {
+                break;
+            }
+            let before = state.fetches;
+            let waited = self
+                .fetch_ended
+                .wait_timeout_while(state, patience, |state| state.fetches == before);
+            let (now_state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            if timeout.timed_out() {
+                return None;
+            }
+            if let Some((_, failure)) = now_state.failure.as_ref().filter(|it| it.0 >= before) {
+                return Some(Err(failure.clone()));
+            }
+            // Ended with a value, or with a panic: then the next in line fetches.
+            state = now_state;
         }
-        let ours = Fetching { cache: self, fetch: Arc::default() };
-        state.fetch = Some(Arc::clone(&ours.fetch));
+        state.is_fetching = true;
         drop(state);
+        let fetching = Fetching(self);
         let fetched = fetch();
-        let mut state = lock(&self.state);
-        let outcome = state.settle(fetched, now(), self.margin);
-        state.fetch = None;
+        let at = now();
+        let mut state = self.lock();
+        let result = state.settle(fetched, at, self.margin);
+        state.failure = result.as_ref().err().map(|error| (state.fetches, error.clone()));
         drop(state);
-        ours.fetch.end(outcome.clone());
-        outcome
+        drop(fetching);
+        Some(result)
     }
 
     /// Drops the value if it is this one, so that the next caller fetches anew.
     pub(crate) fn forget(&self, is_it: impl FnOnce(&T) -> bool) {
-        let mut state = lock(&self.state);
-        if state.value.as_ref().is_some_and(is_it) {
+        let mut state = self.lock();
+        if state.value.as_ref().is_some_and(|(value, _)| is_it(value)) {
             state.value = None;
         }
     }
 }
 
-impl<T: Expires> State<T> {
-    fn held(&self, now: SystemTime) -> Held<T> {
-        match &self.value {
-            Some(value) if value.expires_on() <= now => Held::Nothing,
-            Some(value) if self.renew_from <= now => Held::Aging(value.clone()),
-            Some(value) => Held::Fresh(value.clone()),
-            None => Held::Nothing,
-        }
+impl<T> Cache<T> {
+    /// A lock that a panic elsewhere does not take away: each holder leaves whole values behind.
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends a fetch, also one that panics.
+struct Fetching<'a, T>(&'a Cache<T>);
+
+impl<T> Drop for Fetching<'_, T> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.is_fetching = false;
+        state.fetches += 1;
+        drop(state);
+        self.0.fetch_ended.notify_all();
+    }
+}
+
+impl<T: Clone> State<T> {
+    fn valid(&self, now: SystemTime) -> Option<T> {
+        self.value.as_ref().filter(|(_, end)| now < *end).map(|(value, _)| value.clone())
     }
 
     /// Takes in what was fetched; a failure counts only if there is no valid value to go on with.
     fn settle(
         &mut self,
-        fetched: Result<T, Error>,
+        fetched: Result<(T, SystemTime), Error>,
         now: SystemTime,
         margin: Duration,
     ) -> Result<T, Error> {
-        let left = |value: &T| value.expires_on().duration_since(now).unwrap_or_default();
-        let outcome = match (fetched, &self.value) {
-            (Ok(value), _) => {
+        let left = |end: SystemTime| end.duration_since(now).unwrap_or_default();
+        let (value, end, age) = match (fetched, self.value.take()) {
+            (Ok((value, end)), _) => {
                 // One that does not live much longer than the margin is not renewed at every call.
-                let age = left(&value).saturating_sub(margin).max(left(&value) / 2);
-                self.renew_from = later(now, age);
-                Ok(value)
+                (value, end, left(end).saturating_sub(margin).max(left(end) / 2))
             }
-            (Err(_), Some(value)) if value.expires_on() > now => {
-                self.renew_from = later(now, left(value) / 2);
-                Ok(value.clone())
-            }
-            (Err(error), _) => Err(error),
+            (Err(_), Some((value, end))) if now < end => (value, end, left(end) / 2),
+            (Err(error), _) => return Err(error),
         };
-        self.value = outcome.as_ref().ok().cloned();
-        outcome
+        self.renew_from = now.checked_add(age).unwrap_or(now);
+        self.value = Some((value.clone(), end));
+        Ok(value)
     }
-}
-
-impl<T: Clone> Fetch<T> {
-    fn wait(&self, patience: Duration) -> Result<T, Error> {
-        let outcome = lock(&self.outcome);
-        let (outcome, _) = self
-            .ended
-            .wait_timeout_while(outcome, patience, |outcome| outcome.is_none())
-            .unwrap_or_else(PoisonError::into_inner);
-        outcome.clone().unwrap_or_else(|| {
-            let problem = "another thread is fetching the token and took too long";
-            Err(Error::new(ErrorKind::Timeout, problem))
-        })
-    }
-
-    fn end(&self, outcome: Result<T, Error>) {
-        *lock(&self.outcome) = Some(outcome);
-        self.ended.notify_all();
-    }
-}
-
-impl<T> Default for Fetch<T> {
-    fn default() -> Self {
-        Self { outcome: Mutex::new(None), ended: Condvar::new() }
-    }
-}
-
-/// Ends a fetch that panics, which would keep others waiting and from fetching.
-struct Fetching<'a, T: Expires> {
-    cache: &'a Cache<T>,
-    fetch: Arc<Fetch<T>>,
-}
-
-impl<T: Expires> Drop for Fetching<'_, T> {
-    fn drop(&mut self) {
-        if lock(&self.fetch.outcome).is_none() {
-            lock(&self.cache.state).fetch = None;
-            let problem = "another thread was fetching the token and panicked";
-            self.fetch.end(Err(Error::new(ErrorKind::Credential, problem)));
-        }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn later(now: SystemTime, duration: Duration) -> SystemTime {
-    now.checked_add(duration).unwrap_or(now)
-}
-
-enum Held<T> {
-    Fresh(T),
-    /// Valid, and time to renew it.
-    Aging(T),
-    Nothing,
 }
 
 #[cfg(test)]
@@ -174,17 +146,12 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::error::ErrorKind;
 
     const PATIENCE: Duration = Duration::from_secs(10);
 
     #[derive(Clone, Debug, PartialEq)]
     struct Value(&'static str, u64);
-
-    impl Expires for Value {
-        fn expires_on(&self) -> SystemTime {
-            at(self.1)
-        }
-    }
 
     fn at(seconds: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
@@ -192,8 +159,9 @@ mod tests {
 
     fn get(cache: &Cache<Value>, now: u64, fetched: Result<Value, ()>) -> Result<&'static str, ()> {
         let failed = || Error::new(ErrorKind::Credential, "failed");
-        let fetched = cache.get(|| at(now), PATIENCE, || fetched.map_err(|()| failed()));
-        fetched.map(|value| value.0).map_err(|_| ())
+        let fetched = || fetched.map(|value| (value.clone(), at(value.1))).map_err(|()| failed());
+        let value = cache.get(|| at(now), PATIENCE, fetched).unwrap();
+        value.map(|value| value.0).map_err(|_| ())
     }
 
     #[test]
@@ -230,10 +198,12 @@ mod tests {
     fn only_a_valid_value_is_used_while_another_is_fetched() {
         let cache = Cache::new(Duration::from_secs(10));
         assert_eq!(get(&cache, 0, Ok(Value("first", 100))), Ok("first"));
-        assert!(matches!(lock(&cache.state).held(at(89)), Held::Fresh(_)));
-        assert!(matches!(lock(&cache.state).held(at(90)), Held::Aging(_)));
-        assert!(matches!(lock(&cache.state).held(at(99)), Held::Aging(_)));
-        assert!(matches!(lock(&cache.state).held(at(100)), Held::Nothing));
+        cache.lock().is_fetching = true;
+        let nothing = || panic!("somebody else fetches");
+        let used = |now| cache.get(|| at(now), Duration::ZERO, nothing).map(Result::unwrap);
+        assert_eq!(used(90), Some(Value("first", 100)));
+        assert_eq!(used(99), Some(Value("first", 100)));
+        assert_eq!(used(100), None);
     }
 
     #[test]
@@ -248,7 +218,7 @@ mod tests {
 
     /// Sixteen callers at once, of whom one fetches when all others wait; the texts they get.
     fn together(outcome: impl Fn() -> Result<Value, Error> + Sync) -> Vec<String> {
-        let cache = Cache::new(Duration::ZERO);
+        let cache = Cache::<Value>::new(Duration::ZERO);
         let fetches = AtomicU32::new(0);
         let waiting = AtomicU32::new(0);
         let ask = || {
@@ -263,10 +233,10 @@ mod tests {
                     }
                     // Only those who came before the end share it, so let the last one get there.
                     thread::yield_now();
-                    outcome()
+                    outcome().map(|value| (value.clone(), at(value.1)))
                 },
             );
-            value.map_or_else(|error| error.to_string(), |value| value.0.to_owned())
+            value.unwrap().map_or_else(|error| error.to_string(), |value| value.0.to_owned())
         };
         let texts = thread::scope(|scope| {
             let callers: Vec<_> = (0..16).map(|_| scope.spawn(ask)).collect();
@@ -296,7 +266,7 @@ mod tests {
                 scope.spawn(|| {
                     for _ in 0..200 {
                         let failed = || Err(Error::new(ErrorKind::Connection, "the real reason"));
-                        let error = cache.get(|| at(0), PATIENCE, failed).unwrap_err();
+                        let error = cache.get(|| at(0), PATIENCE, failed).unwrap().unwrap_err();
                         assert_eq!(error.to_string(), "the real reason");
                     }
                 });
@@ -308,14 +278,41 @@ mod tests {
     fn nobody_waits_for_ever() {
         let cache = Cache::<Value>::new(Duration::ZERO);
         // A fetch that asks the cache itself waits for its own end.
-        let error = cache
-            .get(
-                || at(0),
-                PATIENCE,
-                || cache.get(|| at(0), Duration::from_millis(10), || Ok(Value("inner", 1))),
-            )
-            .unwrap_err();
-        assert_eq!(error.to_string(), "another thread is fetching the token and took too long");
+        let inner = || cache.get(|| at(0), Duration::from_millis(10), || panic!("one at a time"));
+        let outer = || match inner() {
+            None => Ok((Value("outer", 1), at(1))),
+            Some(_) => panic!("it cannot have ended"),
+        };
+        assert_eq!(cache.get(|| at(0), PATIENCE, outer).unwrap().unwrap().0, "outer");
+    }
+
+    /// Also where an earlier fetch failed: its failure is not told to those who come later.
+    #[test]
+    fn a_panic_leaves_the_fetch_to_the_next_in_line() {
+        let cache = Cache::<Value>::new(Duration::ZERO);
+        assert_eq!(get(&cache, 0, Err(())), Err(()));
+        let is_waiting = AtomicU32::new(0);
+        thread::scope(|scope| {
+            let panicking = scope.spawn(|| {
+                cache.get(
+                    || at(0),
+                    PATIENCE,
+                    || {
+                        is_waiting.store(1, Ordering::SeqCst);
+                        while is_waiting.load(Ordering::SeqCst) < 2 {
+                            thread::yield_now();
+                        }
+                        panic!("the source's own")
+                    },
+                )
+            });
+            while is_waiting.load(Ordering::SeqCst) == 0 {
+                thread::yield_now();
+            }
+            is_waiting.store(2, Ordering::SeqCst);
+            assert_eq!(get(&cache, 0, Ok(Value("next", 100))), Ok("next"));
+            assert!(panicking.join().is_err());
+        });
     }
 
     #[test]

@@ -1,0 +1,280 @@
+//! Credentials: an access key, or bearer tokens of Entra ID, redacted wherever they could be printed.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use ureq::http::HeaderValue;
+
+use crate::auth::access_key::AccessKey;
+use crate::auth::cache::Cache;
+use crate::error::{Error, ErrorKind};
+
+/// The scope of a bearer token for ACS: with two slashes, as in all official clients.
+const SCOPE: &str = "https://communication.azure.com//.default";
+
+/// How long before its end a bearer token is replaced.
+const MARGIN: Duration = Duration::from_secs(5 * 60);
+
+/// What a client authenticates with: an [`AccessKey`], or bearer tokens of Entra ID.
+///
+/// Every function that takes a credential takes the key itself as well. For Entra ID, make one from
+/// anything that [fetches tokens](TokenCredential), such as a closure.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+///
+/// use acs_identity::{BearerToken, CommunicationIdentityClient, Credential};
+///
+/// # fn token_from_entra(scope: &str) -> Result<String, std::io::Error> { Ok("t".to_owned()) }
+/// let credential = Credential::bearer(|scope: &str| {
+///     let token = token_from_entra(scope)?;
+///     Ok(BearerToken::new(token, SystemTime::now() + Duration::from_secs(3600)))
+/// });
+/// let client =
+///     CommunicationIdentityClient::new("https://contoso.communication.azure.com", credential)?;
+/// # Ok::<(), acs_identity::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Credential(Arc<Kind>);
+
+pub(crate) enum Kind {
+    Key(AccessKey),
+    Bearer(Bearer),
+}
+
+pub(crate) struct Bearer {
+    source: Box<dyn TokenCredential>,
+    cache: Cache<HeaderValue>,
+}
+
+/// Fetches bearer tokens of Entra ID, for [`Credential::bearer`].
+///
+/// Implemented for every closure that takes a scope and returns a [`BearerToken`] or any error. The
+/// [page on Entra ID](crate::guide::entra) has two sources that need no further crate.
+///
+/// # Examples
+///
+/// ```
+/// use std::error::Error;
+/// use std::time::{Duration, SystemTime};
+///
+/// use acs_identity::{BearerToken, Credential, TokenCredential};
+///
+/// struct FromFile(std::path::PathBuf);
+///
+/// impl TokenCredential for FromFile {
+///     fn bearer_token(&self, _: &str) -> Result<BearerToken, Box<dyn Error + Send + Sync>> {
+///         let token = std::fs::read_to_string(&self.0)?;
+///         Ok(BearerToken::new(token.trim(), SystemTime::now() + Duration::from_secs(600)))
+///     }
+/// }
+///
+/// let credential = Credential::bearer(FromFile("/run/secrets/token".into()));
+/// # let _ = credential;
+/// ```
+pub trait TokenCredential: Send + Sync + 'static {
+    /// Fetches a token for a scope, which is `https://communication.azure.com//.default`.
+    ///
+    /// There is no limit on its time: set one yourself. It must not use a client that has this very
+    /// credential, which would wait for it.
+    ///
+    /// # Errors
+    ///
+    /// Any error becomes the source of one of the kind
+    /// [`Credential`](crate::ErrorKind::Credential). Keep secrets out of it.
+    fn bearer_token(&self, scope: &str) -> Result<BearerToken, Box<dyn StdError + Send + Sync>>;
+}
+
+/// A bearer token of Entra ID, and when it expires.
+///
+/// `Debug` redacts it.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::SystemTime;
+///
+/// use acs_identity::BearerToken;
+///
+/// let token = BearerToken::new("eyJ0eXAi", SystemTime::now());
+/// assert_eq!(format!("{token:?}"), "BearerToken([redacted])");
+/// ```
+#[derive(Clone)]
+pub struct BearerToken {
+    token: String,
+    expires_on: SystemTime,
+}
+
+impl Credential {
+    /// Authenticates with bearer tokens from this source.
+    ///
+    /// A token is fetched when the first call needs one and kept until five minutes before it
+    /// expires; threads that need one at the same time share the fetch. After a 401 that is not
+    /// about the user's id, a new one is fetched and the request sent once more.
+    ///
+    /// # Examples
+    ///
+    /// A boxed source, chosen at run time:
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    ///
+    /// use acs_identity::{BearerToken, Credential, TokenCredential};
+    ///
+    /// let source: Box<dyn TokenCredential> =
+    ///     Box::new(|_: &str| Ok(BearerToken::new("token", SystemTime::now())));
+    /// let credential = Credential::bearer(source);
+    /// assert_eq!(format!("{credential:?}"), "Credential(bearer token, [redacted])");
+    /// ```
+    #[doc(alias = "ClientSecretCredential")]
+    #[doc(alias = "DefaultAzureCredential")]
+    #[doc(alias = "ManagedIdentityCredential")]
+    pub fn bearer(source: impl TokenCredential) -> Self {
+        let bearer = Bearer { source: Box::new(source), cache: Cache::new(MARGIN) };
+        Self(Arc::new(Kind::Bearer(bearer)))
+    }
+
+    pub(crate) fn kind(&self) -> &Kind {
+        &self.0
+    }
+}
+
+impl From<AccessKey> for Credential {
+    fn from(key: AccessKey) -> Self {
+        Self(Arc::new(Kind::Key(key)))
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind() {
+            Kind::Key(_) => "Credential(access key, [redacted])",
+            Kind::Bearer(_) => "Credential(bearer token, [redacted])",
+        })
+    }
+}
+
+impl Bearer {
+    /// Returns the `authorization` header; waits no longer than the patience for another call that
+    /// fetches a token.
+    pub(crate) fn header(
+        &self,
+        now: impl Fn() -> SystemTime,
+        patience: Duration,
+    ) -> Result<HeaderValue, Error> {
+        self.cache.get(&now, patience, || self.fetch(&now)).unwrap_or_else(|| {
+            Err(credential_error(
+                "another thread is still fetching the bearer token, so the request was not sent",
+            ))
+        })
+    }
+
+    /// Gives up a token that the service rejected, unless another call did so already.
+    pub(crate) fn forget(&self, rejected: &HeaderValue) {
+        self.cache.forget(|header| header == rejected);
+    }
+
+    fn fetch(&self, now: impl Fn() -> SystemTime) -> Result<(HeaderValue, SystemTime), Error> {
+        const MALFORMED: &str = "the bearer token that was fetched is empty or has characters that no token has, so the request was not sent: is there a line break around it?";
+
+        let BearerToken { token, expires_on } =
+            self.source.bearer_token(SCOPE).map_err(|cause| {
+                credential_error("could not obtain a bearer token, so the request was not sent")
+                    .with_source(cause)
+            })?;
+        // Before it is kept: one that cannot be sent would fail every call until it expires.
+        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(credential_error(MALFORMED));
+        }
+        if expires_on <= now() {
+            return Err(credential_error(
+                "the bearer token that was fetched has already expired, so the request was not sent: check its source and this machine's clock",
+            ));
+        }
+        let mut header = HeaderValue::try_from(format!("Bearer {token}"))
+            .map_err(|_| credential_error(MALFORMED))?;
+        header.set_sensitive(true);
+        Ok((header, expires_on))
+    }
+}
+
+fn credential_error(problem: &str) -> Error {
+    Error::new(ErrorKind::Credential, problem)
+}
+
+impl<F> TokenCredential for F
+where
+    F: Fn(&str) -> Result<BearerToken, Box<dyn StdError + Send + Sync>> + Send + Sync + 'static,
+{
+    fn bearer_token(&self, scope: &str) -> Result<BearerToken, Box<dyn StdError + Send + Sync>> {
+        self(scope)
+    }
+}
+
+impl TokenCredential for Box<dyn TokenCredential> {
+    fn bearer_token(&self, scope: &str) -> Result<BearerToken, Box<dyn StdError + Send + Sync>> {
+        (**self).bearer_token(scope)
+    }
+}
+
+impl TokenCredential for Arc<dyn TokenCredential> {
+    fn bearer_token(&self, scope: &str) -> Result<BearerToken, Box<dyn StdError + Send + Sync>> {
+        (**self).bearer_token(scope)
+    }
+}
+
+impl BearerToken {
+    /// Creates a token as it goes into the `authorization` header, without `Bearer`.
+    #[must_use]
+    pub fn new(token: impl Into<String>, expires_on: SystemTime) -> Self {
+        Self { token: token.into(), expires_on }
+    }
+}
+
+impl fmt::Debug for BearerToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BearerToken([redacted])")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(60 * 60);
+
+    /// What a source that numbers its tokens, each good for an hour from `now`, makes be sent at
+    /// each of these instants.
+    fn headers(seconds: &[u64]) -> Vec<String> {
+        let now = Arc::new(AtomicU64::new(0));
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let (fetched, clock) = (AtomicU64::new(0), Arc::clone(&now));
+        let credential = Credential::bearer(move |scope: &str| {
+            assert_eq!(scope, "https://communication.azure.com//.default");
+            let number = fetched.fetch_add(1, Ordering::SeqCst) + 1;
+            Ok(BearerToken::new(number.to_string(), at(clock.load(Ordering::SeqCst)) + HOUR))
+        });
+        let Kind::Bearer(bearer) = credential.kind() else { panic!("it is a bearer") };
+        let header = |seconds: &u64| {
+            now.store(*seconds, Ordering::SeqCst);
+            let header = bearer.header(|| at(*seconds), HOUR).unwrap();
+            assert!(header.is_sensitive());
+            header.to_str().unwrap().to_owned()
+        };
+        seconds.iter().map(header).collect()
+    }
+
+    #[test]
+    fn a_bearer_token_is_kept_until_five_minutes_before_it_expires() {
+        assert_eq!(
+            headers(&[0, 3_299, 3_300, 6_599, 6_600, 20_000]),
+            ["Bearer 1", "Bearer 1", "Bearer 2", "Bearer 2", "Bearer 3", "Bearer 4"]
+        );
+    }
+}

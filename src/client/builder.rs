@@ -1,0 +1,334 @@
+//! The settings of a client.
+
+use std::fmt;
+use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use ureq::http::HeaderValue;
+
+use crate::api_version::ApiVersion;
+use crate::auth::bearer::Credential;
+use crate::client::CommunicationIdentityClient;
+use crate::client::call::Core;
+use crate::client::clock::{Clock, SystemClock};
+use crate::client::retry::RetryPolicy;
+use crate::endpoint::Endpoint;
+use crate::error::Error;
+use crate::http::tls::Tls;
+use crate::http::transport::{Limits, Transport};
+
+const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+const USER_AGENT: &str = concat!("acs-identity/", env!("CARGO_PKG_VERSION"));
+
+/// Settings of a [`CommunicationIdentityClient`](crate::CommunicationIdentityClient).
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use acs_identity::{CommunicationIdentityClient, RetryPolicy};
+///
+/// # let text = "endpoint=https://contoso.communication.azure.com/;accesskey=c2VjcmV0";
+/// let client = CommunicationIdentityClient::builder_from_connection_string(text)?
+///     .connect_timeout(Duration::from_secs(3))
+///     .timeout(Duration::from_secs(5))
+///     .retry_policy(RetryPolicy::none())
+///     .application_id("nightly-cleanup")
+///     .build()?;
+/// # Ok::<(), acs_identity::Error>(())
+/// ```
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct CommunicationIdentityClientBuilder {
+    endpoint: Endpoint,
+    credential: Credential,
+    api_version: ApiVersion,
+    application_id: Option<String>,
+    connect_timeout: Duration,
+    timeout: Duration,
+    tls: Option<Tls>,
+    root_certificates: Option<Vec<u8>>,
+    agent: Option<ureq::Agent>,
+    retry_policy: RetryPolicy,
+    clock: Box<dyn Clock>,
+    clock_correction: bool,
+}
+
+impl CommunicationIdentityClientBuilder {
+    pub(crate) fn new(endpoint: Endpoint, credential: Credential) -> Self {
+        Self {
+            endpoint,
+            credential,
+            api_version: ApiVersion::default(),
+            application_id: None,
+            connect_timeout: DEFAULT_CONNECT_TIMEOUT,
+            timeout: DEFAULT_TIMEOUT,
+            tls: None,
+            root_certificates: None,
+            agent: None,
+            retry_policy: RetryPolicy::default(),
+            clock: Box::new(SystemClock),
+            clock_correction: true,
+        }
+    }
+
+    /// Sets the version of the service's REST API. Defaults to [`ApiVersion::V2023_10_01`], as in
+    /// the official SDKs.
+    #[doc(alias = "service_version")]
+    pub fn api_version(mut self, api_version: impl Into<ApiVersion>) -> Self {
+        self.api_version = api_version.into();
+        self
+    }
+
+    /// Puts the name of your application in front of the user agent, for Microsoft's support: up to
+    /// 24 letters, digits, or any of `!#$%&'*+-.^_|~` and backtick.
+    ///
+    /// Defaults to none: the user agent is `acs-identity/<version>`.
+    pub fn application_id(mut self, application_id: impl Into<String>) -> Self {
+        self.application_id = Some(application_id.into());
+        self
+    }
+
+    /// Limits how long connecting may take, proxy and TLS included. Defaults to 10 s.
+    ///
+    /// The time that the system takes to resolve the host's name comes on top.
+    pub fn connect_timeout(mut self, connect_timeout: Duration) -> Self {
+        self.connect_timeout = connect_timeout;
+        self
+    }
+
+    /// Limits how long the service may take to respond, once the request is sent. Defaults to 30 s.
+    ///
+    /// The head of the response has this time, and its body has it once more: a service that says
+    /// nothing is given up after `timeout`, one that sends a head and then stalls after `timeout`
+    /// from there. Connecting has a [limit of its own](Self::connect_timeout), and
+    /// [`RetryPolicy::deadline`] limits the whole call.
+    #[doc(alias = "response_timeout")]
+    #[doc(alias = "read_timeout")]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Chooses the TLS library and the root certificates, among those whose cargo features are
+    /// enabled. Defaults to rustls with Mozilla's roots; see [`Tls`].
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Trusts these root certificates, one or several in PEM, in place of the default ones: for a
+    /// private authority, such as that of a TLS-inspecting proxy.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use acs_identity::CommunicationIdentityClient;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let text = "endpoint=https://contoso.communication.azure.com/;accesskey=c2VjcmV0";
+    /// let client = CommunicationIdentityClient::builder_from_connection_string(text)?
+    ///     .root_certificates(std::fs::read("/etc/ssl/corporate.pem")?)
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "ca_certificates")]
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.root_certificates = Some(pem.into());
+        self
+    }
+
+    /// Uses an agent of yours, with its TLS roots, proxy, resolver and connection pool.
+    ///
+    /// What the client depends on (timeouts, statuses as responses, no redirects, at most 24 KiB of
+    /// response head) is set on every request. With such settings on a request, ureq builds the TLS
+    /// configuration for each new connection and resumes no TLS session. To avoid that, give the
+    /// agent the first five settings of the example, with the timeouts at most those of the client
+    /// and together at most the deadline; it is then used as it is. Middleware must leave the request alone: its bytes are signed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use acs_identity::CommunicationIdentityClient;
+    /// use acs_identity::ureq::{Agent, Proxy};
+    ///
+    /// # let text = "endpoint=https://contoso.communication.azure.com/;accesskey=c2VjcmV0";
+    /// let agent = Agent::config_builder()
+    ///     .http_status_as_error(false)
+    ///     .max_redirects(0)
+    ///     .timeout_connect(Some(Duration::from_secs(10)))
+    ///     .timeout_recv_response(Some(Duration::from_secs(30)))
+    ///     .timeout_recv_body(Some(Duration::from_secs(30)))
+    ///     .proxy(Some(Proxy::new("http://proxy.example.com:3128").unwrap()))
+    ///     .build()
+    ///     .new_agent();
+    /// let client = CommunicationIdentityClient::builder_from_connection_string(text)?
+    ///     .agent(agent)
+    ///     .build()?;
+    /// # Ok::<(), acs_identity::Error>(())
+    /// ```
+    #[doc(alias = "transport")]
+    #[doc(alias = "http_client")]
+    #[doc(alias = "proxy")]
+    pub fn agent(mut self, agent: ureq::Agent) -> Self {
+        self.agent = Some(agent);
+        self
+    }
+
+    /// Sets what is repeated, and when a call ends. Defaults to [`RetryPolicy::default`].
+    #[doc(alias = "retry_options")]
+    pub fn retry_policy(mut self, retry_policy: RetryPolicy) -> Self {
+        self.retry_policy = retry_policy;
+        self
+    }
+
+    /// Sets whether the client compensates for clock skew. Defaults to true.
+    ///
+    /// The service rejects requests whose date is too far from its own time. When it responds with
+    /// 401 and its `Date` differs from this machine's clock by more than four minutes, and by a day
+    /// at most, the client signs once more with the service's time and, if that is accepted, goes on
+    /// with it: see
+    /// [`CommunicationIdentityClient::clock_offset_seconds`](crate::CommunicationIdentityClient::clock_offset_seconds).
+    pub fn clock_correction(mut self, clock_correction: bool) -> Self {
+        self.clock_correction = clock_correction;
+        self
+    }
+
+    #[cfg(all(test, feature = "emulator"))]
+    pub(crate) fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Box::new(clock);
+        self
+    }
+
+    /// Builds the client. Nothing is sent.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the api-version or the application id
+    /// has characters that cannot be sent; if a timeout is zero; if
+    /// [`root_certificates`](Self::root_certificates) holds none in valid PEM; if [`tls`](Self::tls)
+    /// or root certificates are set beside an [`agent`](Self::agent); if the endpoint is https and
+    /// the crate was built without a TLS feature; or if one of the variables `ALL_PROXY`, `HTTPS_PROXY` and `HTTP_PROXY` names a
+    /// proxy that cannot be used (SOCKS, for example), which the text names without its value. The
+    /// last two do not concern an agent of yours.
+    pub fn build(self) -> Result<CommunicationIdentityClient, Error> {
+        let core = Arc::new(self.core()?);
+        Ok(CommunicationIdentityClient { core, observer: None })
+    }
+
+    /// Checks the settings and makes them work together.
+    fn core(self) -> Result<Core, Error> {
+        let api_version = self.api_version.checked()?;
+        let deadline = self.retry_policy.limit();
+        if self.timeout.is_zero() || self.connect_timeout.is_zero() || deadline.is_zero() {
+            return Err(Error::invalid_input("timeouts must be greater than zero"));
+        }
+        let user_agent = user_agent(self.application_id.as_deref())?;
+        let limits = Limits::new(self.connect_timeout, self.timeout);
+        let roots = self.root_certificates.as_deref();
+        let transport = match self.agent {
+            Some(_) if self.tls.is_some() || roots.is_some() => {
+                return Err(Error::invalid_input(
+                    "an agent brings its own TLS: set tls and root_certificates there",
+                ));
+            }
+            Some(agent) => Transport::with_agent(agent, limits),
+            None => {
+                let tls = self.tls.or(Tls::DEFAULT);
+                Transport::new(&self.endpoint, &user_agent, tls, roots, limits, deadline)?
+            }
+        };
+        let header = |text: &str| {
+            HeaderValue::try_from(text).map_err(|error| {
+                Error::invalid_input("the endpoint or the application_id is malformed")
+                    .with_source(error)
+            })
+        };
+        Ok(Core {
+            host: header(self.endpoint.host())?,
+            user_agent: header(&user_agent)?,
+            endpoint: self.endpoint,
+            credential: RwLock::new(self.credential),
+            api_version,
+            retry_policy: self.retry_policy,
+            transport,
+            clock: self.clock,
+            clock_correction: self.clock_correction,
+            clock_offset: AtomicI64::new(0),
+        })
+    }
+}
+
+impl fmt::Debug for CommunicationIdentityClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CommunicationIdentityClientBuilder")
+            .field("endpoint", &self.endpoint)
+            .field("api_version", &self.api_version)
+            .finish_non_exhaustive()
+    }
+}
+
+fn user_agent(application_id: Option<&str>) -> Result<String, Error> {
+    let Some(id) = application_id else { return Ok(USER_AGENT.to_owned()) };
+    let token_char = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    if id.is_empty() || id.len() > 24 || !id.chars().all(token_char) {
+        return Err(Error::invalid_input(
+            "application_id is malformed: expected 1 to 24 letters, digits or any of !#$%&'*+-.^_`|~",
+        ));
+    }
+    Ok(format!("{id} {USER_AGENT}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::access_key::AccessKey;
+
+    fn builder() -> CommunicationIdentityClientBuilder {
+        let endpoint = "http://localhost".parse().unwrap();
+        let key: AccessKey = "c2VjcmV0".parse().unwrap();
+        CommunicationIdentityClientBuilder::new(endpoint, key.into())
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_documentation() {
+        let builder = builder();
+        assert_eq!(builder.connect_timeout, Duration::from_secs(10));
+        assert_eq!(builder.timeout, Duration::from_secs(30));
+        let core = builder.core().unwrap();
+        assert_eq!(core.api_version.as_str(), "2023-10-01");
+        assert_eq!(core.user_agent, concat!("acs-identity/", env!("CARGO_PKG_VERSION")));
+        assert_eq!(core.retry_policy, RetryPolicy::default());
+        assert!(core.clock_correction);
+    }
+
+    #[test]
+    fn no_time_at_all_is_rejected() {
+        let no_deadline = RetryPolicy::default().deadline(Duration::ZERO);
+        for builder in [
+            builder().timeout(Duration::ZERO),
+            builder().connect_timeout(Duration::ZERO),
+            builder().retry_policy(no_deadline),
+        ] {
+            let error = builder.build().unwrap_err();
+            assert_eq!(error.to_string(), "timeouts must be greater than zero");
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "rustls")]
+    fn an_agent_brings_its_own_tls() {
+        for builder in [builder().tls(Tls::Rustls), builder().root_certificates("")] {
+            let error = builder.agent(ureq::agent()).build().unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "an agent brings its own TLS: set tls and root_certificates there"
+            );
+        }
+    }
+}

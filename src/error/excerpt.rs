@@ -1,0 +1,118 @@
+//! Foreign text made fit to show.
+
+/// Longest piece of a foreign text that an error repeats, in characters.
+const EXCERPT_CHARS: usize = 200;
+
+/// Cleans a foreign text for one line of an error: no control characters, nothing as long as a key,
+/// a signature or a token, not too long. User ids are kept whole.
+pub(crate) fn excerpt(text: &str) -> String {
+    const LONGEST_HARMLESS_RUN: usize = 39;
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        if line.chars().count() >= EXCERPT_CHARS {
+            break;
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        for run in word.split_inclusive(|c| !is_secret_char(c)) {
+            let body = run.trim_end_matches(|c| !is_secret_char(c));
+            if body.len() > LONGEST_HARMLESS_RUN && !is_id(body) {
+                line.push_str("[redacted]");
+                line.push_str(run.get(body.len()..).unwrap_or_default());
+            } else {
+                line.push_str(run);
+            }
+        }
+    }
+    let mut excerpt: String =
+        line.chars().filter(|c| !is_invisible(*c)).take(EXCERPT_CHARS).collect();
+    if line.chars().nth(EXCERPT_CHARS).is_some() {
+        excerpt.push('…');
+    }
+    excerpt
+}
+
+/// Whether a character could break a line, or show a text as another one: control characters, line
+/// and paragraph separators, and the marks that set the direction of writing.
+pub(crate) fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{61c}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+        )
+}
+
+/// Characters of base64, with those that escape others in JSON, URLs and HTML.
+fn is_secret_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "+/=-_.\\%&".contains(c)
+}
+
+/// Whether it is what follows `8:acs:` in a user id, perhaps at the end of a sentence.
+fn is_id(run: &str) -> bool {
+    run.trim_end_matches('.').split('_').all(is_guid)
+}
+
+fn is_guid(text: &str) -> bool {
+    let mut groups = text.split('-');
+    let expected = [8, 4, 4, 4, 12];
+    let is_hex = |group: &str| group.bytes().all(|byte| byte.is_ascii_hexdigit());
+    expected.iter().all(|length| groups.next().is_some_and(|it| it.len() == *length && is_hex(it)))
+        && groups.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn secrets_line_breaks_and_length_go() {
+        for (text, expected) in [
+            ("plain", "plain"),
+            (" two\r\n lines ", "two lines"),
+            ("\u{1b}[31mred\u{7}", "[31mred"),
+            ("mirrored \u{202e}text\u{2066}", "mirrored text"),
+            (
+                "8:acs:45ab2481-1c1c-4005-be24-0ffb879b1130",
+                "8:acs:45ab2481-1c1c-4005-be24-0ffb879b1130",
+            ),
+            ("key=c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0;x", "[redacted];x"),
+            // A key in hexadecimal is no id.
+            ("68810419818922fb0263dd6ee4b9c56537dbad914aa7324a119fce26778a286e", "[redacted]"),
+        ] {
+            assert_eq!(excerpt(text), expected);
+        }
+        let long = excerpt(&"word ".repeat(100));
+        assert_eq!(long.chars().count(), EXCERPT_CHARS + 1);
+        assert!(long.ends_with('…'));
+    }
+
+    #[test]
+    fn user_ids_come_through_whole() {
+        let guid = "45ab2481-1c1c-4005-be24-0ffb879b1130";
+        for text in [
+            format!("Identity '8:acs:{guid}_{guid}' was not found."),
+            format!("There is no 8:acs:{guid}_{guid}_{guid}."),
+        ] {
+            assert_eq!(excerpt(&text), text);
+        }
+        assert_eq!(excerpt(&format!("{guid}_{guid}x")), "[redacted]");
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_one_short_line_without_long_words(text in "\\PC{0,400}|[ -~]{0,400}|[A-Za-z0-9+/=]{30,60}") {
+            let excerpt = excerpt(&text);
+            prop_assert!(excerpt.chars().count() <= EXCERPT_CHARS + 1);
+            prop_assert!(!excerpt.chars().any(is_invisible));
+            let is_base64 = |c: char| c.is_ascii_alphanumeric() || "+/=".contains(c);
+            prop_assert!(excerpt.split(|c| !is_base64(c)).all(|word| word.len() < 40), "{}", excerpt);
+        }
+    }
+}

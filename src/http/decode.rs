@@ -1,0 +1,268 @@
+//! The bytes of a success → what the operation returns.
+//!
+//! The members are read as they come by, so that what was read before a body turns out to be broken
+//! is not lost.
+
+use std::fmt;
+
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
+use serde_json::error::Category;
+
+use crate::http::reply::Reply;
+use crate::timestamp::parse_rfc3339;
+use crate::token::AccessToken;
+use crate::user::{CommunicationUserDetails, CommunicationUserIdentifier};
+
+/// Why a success cannot be used.
+pub(crate) struct Undecodable {
+    pub(crate) problem: &'static str,
+    pub(crate) cause: Option<JsonError>,
+}
+
+pub(crate) fn user(reply: &Reply) -> Result<CommunicationUserIdentifier, Undecodable> {
+    members(reply)?.user()
+}
+
+pub(crate) fn user_and_token(
+    reply: &Reply,
+) -> Result<(CommunicationUserIdentifier, AccessToken), Undecodable> {
+    let members = members(reply)?;
+    Ok((members.user()?, members.token()?))
+}
+
+pub(crate) fn details(reply: &Reply) -> Result<CommunicationUserDetails, Undecodable> {
+    members(reply)?.details()
+}
+
+pub(crate) fn details_and_token(
+    reply: &Reply,
+) -> Result<(CommunicationUserDetails, AccessToken), Undecodable> {
+    let mut members = members(reply)?;
+    Ok((members.details()?, members.token()?))
+}
+
+pub(crate) fn token(reply: &Reply) -> Result<AccessToken, Undecodable> {
+    members(reply)?.token()
+}
+
+/// The id of the user that a response tells of, however broken the rest of it is.
+pub(crate) fn created_user(reply: &Reply) -> Option<CommunicationUserIdentifier> {
+    let mut members = Members::default();
+    // A failure leaves the members that came before it.
+    let _ = members.read(reply);
+    members.user().ok()
+}
+
+fn members(reply: &Reply) -> Result<Members, Undecodable> {
+    let mut members = Members::default();
+    match members.read(reply) {
+        // What has the wrong type counts as missing.
+        Err(error) if error.classify() != Category::Data => Err(Undecodable {
+            problem: "its body is not JSON",
+            cause: Some(JsonError { line: error.line(), column: error.column() }),
+        }),
+        _ => Ok(members),
+    }
+}
+
+/// The members that any operation returns, be they in `identity`, in `accessToken` or, unless they
+/// are there, at the top.
+#[derive(Default)]
+struct Members {
+    is_nested: bool,
+    id: Option<String>,
+    custom_id: Option<String>,
+    last_token_issued_at: Option<String>,
+    token: Option<String>,
+    expires_on: Option<String>,
+}
+
+impl Members {
+    fn read(&mut self, reply: &Reply) -> serde_json::Result<()> {
+        // The end of the input is not asked for: what follows the object changes nothing.
+        self.deserialize(&mut serde_json::Deserializer::from_slice(reply.text()))
+    }
+
+    fn user(&self) -> Result<CommunicationUserIdentifier, Undecodable> {
+        let id = self.id.as_deref().ok_or(missing("its body has no identity"))?;
+        // The parser's own error repeats nothing of it either, but names the argument of a caller.
+        id.parse().map_err(|_| missing("its identity has no proper id"))
+    }
+
+    fn details(&mut self) -> Result<CommunicationUserDetails, Undecodable> {
+        let issued_at = self.last_token_issued_at.as_deref().map(|text| {
+            parse_rfc3339(text)
+                .ok_or(missing("lastTokenIssuedAt is not a valid RFC 3339 timestamp"))
+        });
+        Ok(CommunicationUserDetails {
+            identifier: self.user()?,
+            custom_id: self.custom_id.take(),
+            last_token_issued_at: issued_at.transpose()?,
+        })
+    }
+
+    fn token(self) -> Result<AccessToken, Undecodable> {
+        let given = |text: &String| !text.is_empty();
+        let token = self.token.filter(given).ok_or(missing("its body has no token"))?;
+        let text = self.expires_on.filter(given).ok_or(missing("its body has no expiresOn"))?;
+        let expires_on =
+            parse_rfc3339(&text).ok_or(missing("expiresOn is not a valid RFC 3339 timestamp"))?;
+        Ok(AccessToken::new(token, expires_on, text))
+    }
+}
+
+const fn missing(problem: &'static str) -> Undecodable {
+    Undecodable { problem, cause: None }
+}
+
+impl<'de> DeserializeSeed<'de> for &mut Members {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Members {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key::<Name>()? {
+            let member = match name {
+                Name::Nested if !self.is_nested => {
+                    self.is_nested = true;
+                    map.next_value_seed(&mut *self)?;
+                    self.is_nested = false;
+                    continue;
+                }
+                Name::Nested | Name::Other => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+                Name::Id => &mut self.id,
+                Name::CustomId => &mut self.custom_id,
+                Name::LastTokenIssuedAt => &mut self.last_token_issued_at,
+                Name::Token => &mut self.token,
+                Name::ExpiresOn => &mut self.expires_on,
+            };
+            let Text(text) = map.next_value()?;
+            if self.is_nested || member.is_none() {
+                *member = text;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A member's name, read without keeping its text.
+enum Name {
+    Nested,
+    Id,
+    CustomId,
+    LastTokenIssuedAt,
+    Token,
+    ExpiresOn,
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameVisitor;
+
+        impl Visitor<'_> for NameVisitor {
+            type Value = Name;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a member's name")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Name, E> {
+                Ok(match name {
+                    "identity" | "accessToken" => Name::Nested,
+                    "id" => Name::Id,
+                    "customId" => Name::CustomId,
+                    "lastTokenIssuedAt" => Name::LastTokenIssuedAt,
+                    "token" => Name::Token,
+                    "expiresOn" => Name::ExpiresOn,
+                    _ => Name::Other,
+                })
+            }
+        }
+
+        deserializer.deserialize_identifier(NameVisitor)
+    }
+}
+
+/// A text; a value of any other type counts as missing.
+struct Text(Option<String>);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextVisitor;
+
+        impl<'de> Visitor<'de> for TextVisitor {
+            type Value = Text;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("any value")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Text, E> {
+                Ok(Text(Some(text.to_owned())))
+            }
+
+            fn visit_unit<E>(self) -> Result<Text, E> {
+                Ok(Text(None))
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Text, E> {
+                Ok(Text(None))
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Text, E> {
+                Ok(Text(None))
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Text, E> {
+                Ok(Text(None))
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Text, E> {
+                Ok(Text(None))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Text, A::Error> {
+                while items.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Text(None))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut items: A) -> Result<Text, A::Error> {
+                while items.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Text(None))
+            }
+        }
+
+        deserializer.deserialize_any(TextVisitor)
+    }
+}
+
+/// Where a body stopped being JSON. The parser's own error may quote the body, and with it a token.
+#[derive(Debug)]
+pub(crate) struct JsonError {
+    line: usize,
+    column: usize,
+}
+
+impl fmt::Display for JsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not JSON at line {} column {}", self.line, self.column)
+    }
+}
+
+impl std::error::Error for JsonError {}

@@ -1,0 +1,59 @@
+//! Whether a kept connection is likely to be alive.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use ureq::http::HeaderValue;
+
+/// What is known of kept connections.
+///
+/// A server that closes after each response, without saying so, closes a kept connection just when
+/// the next request is on its way: that would leave a create in doubt. So a create uses one only if
+/// the server said that it keeps them, and none was found to have ended all the same.
+#[derive(Default)]
+pub(super) struct Keeping(AtomicU8);
+
+impl Keeping {
+    /// There is none yet.
+    const NONE: u8 = 0;
+    const PROMISED: u8 = 1;
+    const NOT_PROMISED: u8 = 2;
+    const BROKEN: u8 = 3;
+
+    pub(super) fn is_doubtful(&self) -> bool {
+        !matches!(self.0.load(Ordering::Relaxed), Self::NONE | Self::PROMISED)
+    }
+
+    pub(super) fn note(&self, connection: Option<&HeaderValue>) {
+        let promised =
+            connection.is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"keep-alive"));
+        let new = if promised { Self::PROMISED } else { Self::NOT_PROMISED };
+        let old = self.0.load(Ordering::Relaxed);
+        if old != new && old != Self::BROKEN {
+            // What another thread found broken meanwhile stays so.
+            let _ = self.0.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn note_failure(&self) {
+        self.0.store(Self::BROKEN, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_trusted_on_the_servers_word_until_one_breaks() {
+        let keep_alive = HeaderValue::from_static("Keep-Alive");
+        let keeping = Keeping::default();
+        assert!(!keeping.is_doubtful(), "there is none that could be used");
+        keeping.note(None);
+        assert!(keeping.is_doubtful());
+        keeping.note(Some(&keep_alive));
+        assert!(!keeping.is_doubtful());
+        keeping.note_failure();
+        keeping.note(Some(&keep_alive));
+        assert!(keeping.is_doubtful());
+    }
+}

@@ -1,0 +1,185 @@
+//! A response as it came, and what its parts mean.
+
+use std::error::Error as StdError;
+use std::iter;
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+use ureq::http::{HeaderMap, StatusCode};
+
+use crate::error::excerpt::excerpt;
+use crate::error::{ErrorDetail, ServiceError};
+
+/// A response as it came.
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+    /// What kept us from having the whole body.
+    pub(crate) flaw: Option<Flaw>,
+}
+
+pub(crate) enum Flaw {
+    /// Longer than we are willing to read.
+    TooLong,
+    /// The connection failed, or the time ended, before the body did.
+    Cut(Box<dyn StdError + Send + Sync>),
+}
+
+impl Reply {
+    /// The body without what some servers and proxies put around it: a byte order mark, NULs.
+    pub(crate) fn text(&self) -> &[u8] {
+        let text = self.body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&self.body);
+        let end = text.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        text.get(..end).unwrap_or_default()
+    }
+
+    /// The service's error envelope, `{"error":{"code":…}}`.
+    pub(crate) fn service_error(&self) -> ServiceError {
+        let json: Value = serde_json::from_slice(self.text()).unwrap_or_default();
+        let Some(envelope) = json.get("error") else { return ServiceError::default() };
+        let text = |name| text_in(envelope, name).filter(|text| !text.is_empty());
+        ServiceError {
+            code: text("code").map(excerpt),
+            message: text("message").map(excerpt),
+            target: text("target").map(excerpt),
+            details: details_of(envelope),
+        }
+    }
+
+    /// Whether the service itself speaks, and not something in front of it.
+    pub(crate) fn has_envelope(&self) -> bool {
+        self.service_error().code.is_some()
+    }
+
+    /// The service's time when it responded.
+    pub(crate) fn date(&self) -> Option<SystemTime> {
+        httpdate::parse_http_date(self.header("date")?).ok()
+    }
+
+    pub(crate) fn asks_to_wait(&self) -> bool {
+        self.retry_after(SystemTime::UNIX_EPOCH).is_some()
+    }
+
+    /// The delay that the server asks for, in the order of precedence of the official clients.
+    pub(crate) fn retry_after(&self, now: SystemTime) -> Option<Duration> {
+        let text = |name| self.header(name).map(str::trim);
+        let millis = |name| text(name).and_then(whole).map(Duration::from_millis);
+        let seconds = || text("retry-after").and_then(whole).map(Duration::from_secs);
+        let until = || {
+            let at = httpdate::parse_http_date(text("retry-after")?).ok()?;
+            // Against the response's own clock: ours may be wrong. A past date asks for no delay.
+            Some(at.duration_since(self.date().unwrap_or(now)).unwrap_or_default())
+        };
+        millis("retry-after-ms")
+            .or_else(|| millis("x-ms-retry-after-ms"))
+            .or_else(seconds)
+            .or_else(until)
+    }
+
+    /// An id for Microsoft's support. It may be as long as a secret, so it is not cleaned as other
+    /// foreign text is; but what is no id is not taken for one.
+    pub(crate) fn correlation_id(&self, name: &str) -> Option<String> {
+        const LONGEST: usize = 256;
+        let id = self.header(name)?;
+        let plausible =
+            id.len() <= LONGEST && !id.contains([' ', '\t']) && !id.contains("Signature=");
+        plausible.then(|| id.to_owned())
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// The causes that the service lists below an error: its `details`, and the chain of its
+/// `innererror`s.
+fn details_of(envelope: &Value) -> Vec<ErrorDetail> {
+    // The interface's definition has both; no response was ever seen to have them, so there is no
+    // telling how deep.
+    const MOST: usize = 16;
+    let details = envelope.get("details").and_then(Value::as_array).into_iter().flatten();
+    let inner = iter::successors(envelope.get("innererror"), |error| error.get("innererror"));
+    let detail = |error: &Value| ErrorDetail {
+        code: text_in(error, "code").map(excerpt),
+        message: text_in(error, "message").map(excerpt),
+        target: text_in(error, "target").map(excerpt),
+    };
+    details.chain(inner).filter(|error| error.is_object()).take(MOST).map(detail).collect()
+}
+
+fn text_in<'a>(json: &'a Value, name: &str) -> Option<&'a str> {
+    json.get(name)?.as_str()
+}
+
+/// A number that is not negative, its fraction rounded up; one that is too large counts as the
+/// largest.
+fn whole(text: &str) -> Option<u64> {
+    let (integer, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(integer) || !digits(fraction) {
+        return None;
+    }
+    let rounding = u64::from(fraction.bytes().any(|byte| byte != b'0'));
+    Some(integer.parse().unwrap_or(u64::MAX).saturating_add(rounding))
+}
+
+#[cfg(test)]
+mod tests {
+    use ureq::http::HeaderName;
+
+    use super::*;
+
+    fn reply(header: (&'static str, &str), body: &[u8]) -> Reply {
+        let header = (HeaderName::from_static(header.0), header.1.parse().unwrap());
+        Reply {
+            status: StatusCode::OK,
+            headers: HeaderMap::from_iter([header]),
+            body: body.to_owned(),
+            flaw: None,
+        }
+    }
+
+    #[test]
+    fn numbers_of_seconds_are_read_forgivingly() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("120", Some(120)),
+            ("1.5", Some(2)),
+            ("3.0", Some(3)),
+            ("99999999999999999999999999", Some(u64::MAX)),
+            ("", None),
+            ("-1", None),
+            ("+1", None),
+            ("1.", None),
+            ("1e9", None),
+            ("soon", None),
+        ] {
+            assert_eq!(whole(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_an_id_is_taken_for_one() {
+        let id = |value: &str| reply(("ms-cv", value), b"").correlation_id("ms-cv");
+        assert_eq!(id("NXIF6XUaPEWmh2eeu4VIOg.0").as_deref(), Some("NXIF6XUaPEWmh2eeu4VIOg.0"));
+        assert_eq!(id("HMAC-SHA256 SignedHeaders=x&Signature=abc"), None);
+        assert_eq!(id("Signature=abc"), None);
+        assert_eq!(id(&"x".repeat(257)), None);
+    }
+
+    #[test]
+    fn marks_around_a_body_do_not_hide_its_envelope() {
+        let envelope = "{\"error\":{\"code\":\"IdentityNotOwned\"}}";
+        for body in [
+            envelope.to_owned(),
+            format!("\u{feff}{envelope}"),
+            format!("{envelope}\0\0"),
+            format!("\u{feff} {envelope}\r\n\0"),
+        ] {
+            let code = reply(("date", "x"), body.as_bytes()).service_error().code;
+            assert_eq!(code.as_deref(), Some("IdentityNotOwned"), "{body:?}");
+        }
+        assert!(!reply(("date", "x"), b"\0").has_envelope());
+    }
+}

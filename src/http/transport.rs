@@ -1,0 +1,395 @@
+//! The only file that does IO: the ureq agent, what always holds on it, and its errors sorted.
+
+use std::io::{self, Read};
+use std::time::Duration;
+
+use ureq::http::{HeaderValue, Request, Uri, header};
+use ureq::{Agent, Body, SendBody};
+
+use crate::endpoint::Endpoint;
+use crate::error::{Error, ErrorKind};
+use crate::http::keeping::Keeping;
+use crate::http::outcome::{Outcome, blames_certificate};
+use crate::http::proxy;
+use crate::http::reply::{Flaw, Reply};
+use crate::http::tls::Tls;
+
+const MAX_BODY_BYTES: u64 = 1024 * 1024;
+
+/// Well below the buffers, so that a head that is too long is told from a connection that ended.
+const MAX_HEAD_BYTES: usize = 24 * 1024;
+
+/// Requests and responses fit several times; larger buffers are paid for at every new connection.
+const BUFFER_BYTES: usize = 32 * 1024;
+
+/// More threads than share one client; idle connections cost nothing but a socket.
+const MAX_IDLE_CONNECTIONS: usize = 64;
+
+/// A new TLS connection costs more than a probe of a kept one.
+const MAX_IDLE_AGE: Duration = Duration::from_secs(60);
+
+/// For those who set a timeout of `Duration::MAX`: ureq adds timeouts to instants, and panics where
+/// there is no such instant.
+const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+pub(crate) struct Transport {
+    agent: Agent,
+    /// Whether the agent is of our own making, and does what we think it does.
+    is_ours: bool,
+    /// Whether the agent itself has all the settings that we depend on.
+    is_configured: bool,
+    limits: Limits,
+    /// An attempt with at least this much time left needs no limit beside the agent's own.
+    longest_attempt: Duration,
+    keeping: Keeping,
+}
+
+/// How long the phases of an attempt may take.
+///
+/// A limit on the whole attempt would make ureq resolve every name on a helper thread, and a read
+/// limit that changes would cost a system call for each read. So the phases have constant limits,
+/// and the whole has one only where the deadline is near.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    connect: Duration,
+    response: Duration,
+}
+
+/// An attempt that got no response.
+pub(crate) struct Failure {
+    pub(crate) outcome: Outcome,
+    pub(crate) error: Error,
+}
+
+impl Limits {
+    pub(crate) fn new(connect: Duration, response: Duration) -> Self {
+        Self { connect: connect.min(LONGEST), response: response.min(LONGEST) }
+    }
+
+    /// Constant, so that it costs no system call; but ureq applies it to connecting as well.
+    fn per_read(self) -> Option<Duration> {
+        (self.response >= self.connect).then_some(self.response)
+    }
+
+    /// The limit on a response's head, and again on its body, as a whole. Silence is ended by the
+    /// limit on each read, where there is one, before this comes near enough to shorten it.
+    fn whole(self) -> Duration {
+        self.per_read().map_or(self.response, |limit| limit + limit / 20)
+    }
+
+    /// Connecting gets a little less than the time left, so that an attempt that ends while
+    /// connecting says so.
+    fn within(self, time_left: Duration) -> Self {
+        Self { connect: self.connect.min(time_left.saturating_sub(time_left / 10)), ..self }
+    }
+
+    fn longest_attempt(self) -> Duration {
+        self.connect + 2 * self.whole()
+    }
+}
+
+/// What must hold for every request, on the agent or on the request: one text for two types of
+/// ureq's builder.
+macro_rules! with_invariants {
+    ($config:expr, $limits:expr) => {
+        $config
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_response_header_size(MAX_HEAD_BYTES)
+            .timeout_connect(Some($limits.connect))
+            .timeout_per_read($limits.per_read())
+            .timeout_per_write(Some($limits.response))
+            .timeout_recv_response(Some($limits.whole()))
+            .timeout_recv_body(Some($limits.whole()))
+    };
+}
+
+impl Transport {
+    /// An agent of our own.
+    pub(crate) fn new(
+        endpoint: &Endpoint,
+        user_agent: &str,
+        tls: Option<Tls>,
+        own_roots: Option<&[u8]>,
+        limits: Limits,
+        deadline: Duration,
+    ) -> Result<Self, Error> {
+        if endpoint.is_https() && tls.is_none() {
+            return Err(Error::invalid_input(
+                "https needs a TLS feature: build acs-identity with `rustls` or `native-tls`, or bring an agent",
+            ));
+        }
+        let config = Agent::config_builder()
+            // Seen by proxies; the service sees the header of the request.
+            .user_agent(user_agent)
+            .input_buffer_size(BUFFER_BYTES)
+            .output_buffer_size(BUFFER_BYTES)
+            .max_idle_connections(MAX_IDLE_CONNECTIONS)
+            .max_idle_connections_per_host(MAX_IDLE_CONNECTIONS)
+            .max_idle_age(MAX_IDLE_AGE)
+            // No proxy can reach this machine's loopback, and plain http must not leave it.
+            .proxy(if endpoint.is_loopback() { None } else { proxy::from_env(&url(endpoint)?)? });
+        let config = with_invariants!(config, limits.within(deadline));
+        #[cfg(any(feature = "rustls", feature = "native-tls"))]
+        let config = match tls {
+            Some(tls) => config.tls_config(tls.config(own_roots)?),
+            None => config,
+        };
+        #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
+        let _ = own_roots;
+        // A deadline that is shorter than the phases together is the agent's own limit, so that
+        // first attempts run on its own settings: with settings on a request, ureq builds the TLS
+        // configuration anew and resumes no session.
+        let (config, longest_attempt) = if limits.longest_attempt() <= deadline {
+            (config, limits.longest_attempt())
+        } else {
+            (config.timeout_global(Some(deadline)), deadline.saturating_sub(deadline / 20))
+        };
+        Ok(Self {
+            agent: config.build().new_agent(),
+            is_ours: true,
+            is_configured: true,
+            limits,
+            longest_attempt,
+            keeping: Keeping::default(),
+        })
+    }
+
+    /// The caller's agent, with its TLS roots, proxy, resolver; what must hold is set on every
+    /// request, unless the agent has it already.
+    pub(crate) fn with_agent(agent: Agent, limits: Limits) -> Self {
+        let own_limits = Self::limits_of(&agent).filter(|[connect, head, body]| {
+            *connect <= limits.connect && *head <= limits.whole() && *body <= limits.whole()
+        });
+        Self {
+            is_ours: false,
+            is_configured: own_limits.is_some(),
+            limits,
+            longest_attempt: own_limits
+                .map_or(limits.longest_attempt(), |phases| phases.iter().sum()),
+            keeping: Keeping::default(),
+            agent,
+        }
+    }
+
+    /// The limits on connecting, a response's head and its body, of an agent that has them, follows
+    /// no redirects and takes no status for an error.
+    fn limits_of(agent: &Agent) -> Option<[Duration; 3]> {
+        let config = agent.config();
+        let timeouts = config.timeouts();
+        let is_plain = !config.http_status_as_error() && config.max_redirects() == 0;
+        let limits = [timeouts.connect?, timeouts.recv_response?, timeouts.recv_body?];
+        is_plain.then_some(limits)
+    }
+
+    /// Sends one request and reads its response, whatever its status.
+    ///
+    /// One that must not be repeated gets a connection that is likely to be alive.
+    pub(crate) fn send(
+        &self,
+        request: Request<()>,
+        body: &[u8],
+        time_left: Duration,
+        repeatable: bool,
+    ) -> Result<Reply, Failure> {
+        let mut sent = Marked { rest: body, begun: false };
+        let (mut parts, ()) = request.into_parts();
+        let length =
+            if body.is_empty() { HeaderValue::from_static("0") } else { body.len().into() };
+        parts.headers.insert(header::CONTENT_LENGTH, length);
+        let mut request = Request::from_parts(parts, SendBody::from_reader(&mut sent));
+
+        let whole = (time_left < self.longest_attempt).then_some(time_left);
+        let needs_new = !repeatable && self.keeping.is_doubtful();
+        if !self.is_configured {
+            let config = self.agent.configure_request(request);
+            request = with_invariants!(config, self.limits).build();
+        }
+        if let Some(limit) = whole {
+            let config = self.agent.configure_request(request).timeout_global(Some(limit));
+            request = config.timeout_connect(Some(self.limits.within(limit).connect)).build();
+        }
+        if needs_new {
+            request = self.agent.configure_request(request).max_idle_age(Duration::ZERO).build();
+        }
+        let result = self.agent.run(request);
+        match result {
+            Ok(response) => {
+                let (parts, body) = response.into_parts();
+                let (body, flaw) = read(body);
+                self.keeping.note(parts.headers.get(header::CONNECTION));
+                Ok(Reply { status: parts.status, headers: parts.headers, body, flaw })
+            }
+            Err(error) => {
+                // The mark is exact where it can be trusted: middleware of the caller's may send
+                // another body, and without a body there is none.
+                let sending = match (sent.begun, self.is_ours && !body.is_empty()) {
+                    (true, _) => Some(true),
+                    (false, true) => Some(false),
+                    (false, false) => None,
+                };
+                let outcome = Outcome::of_error(&error, sending);
+                if outcome.maybe_processed {
+                    self.keeping.note_failure();
+                }
+                Err(Failure { outcome, error: no_response(error, outcome) })
+            }
+        }
+    }
+}
+
+/// An attempt that got no response, as an error.
+fn no_response(cause: ureq::Error, outcome: Outcome) -> Error {
+    let (kind, problem) = describe(&cause, outcome);
+    Error::new(kind, problem).with_source(cause)
+}
+
+fn describe(cause: &ureq::Error, outcome: Outcome) -> (ErrorKind, &'static str) {
+    if outcome.maybe_processed {
+        return match cause {
+            ureq::Error::Timeout(_) => (ErrorKind::Timeout, "no response arrived in time"),
+            ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => (
+                ErrorKind::Response,
+                "the response is not valid HTTP: look for a proxy or another server behind the endpoint",
+            ),
+            ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => (
+                ErrorKind::Response,
+                "the response is not valid TLS: look for a proxy or another server behind the endpoint",
+            ),
+            _ => (ErrorKind::Transport, "the connection failed before the response arrived"),
+        };
+    }
+    let problem = match cause {
+        ureq::Error::TlsRequired => {
+            "https needs a TLS feature: build acs-identity with `rustls` or `native-tls`"
+        }
+        ureq::Error::ConnectProxyFailed(reason) if reason.contains(" 407") => {
+            "the proxy requires a login (407): put its user name and password into the proxy's URL"
+        }
+        ureq::Error::ConnectProxyFailed(_) => {
+            "the proxy did not connect to the service: check the proxy and the endpoint"
+        }
+        ureq::Error::Timeout(_) => {
+            "connecting timed out: check the endpoint, the network and the proxy"
+        }
+        cause if blames_certificate(cause) => {
+            "the server's certificate is not accepted: check the endpoint and this machine's clock; for a private authority set root_certificates on the builder, or Tls::PlatformVerifier (feature `platform-verifier`)"
+        }
+        ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+            "the TLS handshake failed: the other side does not speak TLS, so check the endpoint's port, or it speaks plain http"
+        }
+        _ if !outcome.transient => "the agent rejects the request: check its configuration",
+        _ => "the service could not be reached: check the endpoint, the network and the proxy",
+    };
+    (ErrorKind::Connection, problem)
+}
+
+/// A request body that notes when the transport begins to read it, which is once the connection
+/// stands and the head is written.
+struct Marked<'a> {
+    rest: &'a [u8],
+    begun: bool,
+}
+
+impl Read for Marked<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.begun = true;
+        self.rest.read(buffer)
+    }
+}
+
+fn read(mut body: Body) -> (Vec<u8>, Option<Flaw>) {
+    // What is announced may be wrong or too much: it is only a hint.
+    let length = body.content_length().unwrap_or_default().min(64 * 1024);
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+    let flaw = match body.as_reader().take(MAX_BODY_BYTES + 1).read_to_end(&mut bytes) {
+        Ok(length) if length as u64 > MAX_BODY_BYTES => Some(Flaw::TooLong),
+        Ok(_) => None,
+        Err(error) => Some(Flaw::Cut(Box::new(ureq::Error::from(error)))),
+    };
+    (bytes, flaw)
+}
+
+fn url(endpoint: &Endpoint) -> Result<Uri, Error> {
+    endpoint.to_string().parse().map_err(|error| {
+        Error::invalid_input("the endpoint cannot be written as a URL").with_source(error)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn transport(response: Duration, deadline: Duration) -> Transport {
+        let endpoint = "http://127.0.0.1:1".parse().unwrap();
+        let limits = Limits::new(10 * SECOND, response);
+        Transport::new(&endpoint, "me/1", Tls::DEFAULT, None, limits, deadline).unwrap()
+    }
+
+    #[test]
+    fn the_agent_is_as_documented() {
+        let transport = transport(30 * SECOND, 100 * SECOND);
+        let config = transport.agent.config();
+        assert!(!config.http_status_as_error());
+        assert_eq!(config.max_redirects(), 0);
+        assert_eq!(config.max_response_header_size(), 24 * 1024);
+        assert_eq!(config.max_idle_connections(), 64);
+        assert_eq!(config.max_idle_connections_per_host(), 64);
+        assert_eq!(config.max_idle_age(), 60 * SECOND);
+        assert_eq!((config.input_buffer_size(), config.output_buffer_size()), (32_768, 32_768));
+        assert!(config.proxy().is_none());
+
+        let timeouts = config.timeouts();
+        // Each of these would cost a thread for every call.
+        assert_eq!((timeouts.global, timeouts.per_call, timeouts.resolve), (None, None, None));
+        assert_eq!(timeouts.connect, Some(10 * SECOND));
+        assert_eq!(config.timeout_per_read(), Some(30 * SECOND));
+        assert_eq!(config.timeout_per_write(), Some(30 * SECOND));
+        let whole = Duration::from_millis(31_500);
+        assert_eq!((timeouts.recv_response, timeouts.recv_body), (Some(whole), Some(whole)));
+    }
+
+    #[test]
+    fn a_deadline_shorter_than_the_phases_limits_the_whole() {
+        let transport = transport(30 * SECOND, 20 * SECOND);
+        assert_eq!(transport.agent.config().timeouts().global, Some(20 * SECOND));
+        assert_eq!(transport.longest_attempt, 19 * SECOND);
+    }
+
+    #[test]
+    fn endless_timeouts_are_limited() {
+        let limits = Limits::new(Duration::MAX, Duration::MAX);
+        assert_eq!((limits.connect, limits.response), (LONGEST, LONGEST));
+    }
+
+    #[test]
+    fn an_agent_with_all_settings_is_used_as_it_is() {
+        let limits = Limits::new(10 * SECOND, 30 * SECOND);
+        let config = || {
+            Agent::config_builder()
+                .http_status_as_error(false)
+                .max_redirects(0)
+                .timeout_connect(Some(5 * SECOND))
+                .timeout_recv_response(Some(30 * SECOND))
+                .timeout_recv_body(Some(30 * SECOND))
+        };
+        let is_configured = |agent| Transport::with_agent(agent, limits).is_configured;
+        assert!(is_configured(config().build().new_agent()));
+        assert!(!is_configured(config().http_status_as_error(true).build().new_agent()));
+        assert!(!is_configured(config().max_redirects(1).build().new_agent()));
+        assert!(!is_configured(config().timeout_connect(None).build().new_agent()));
+        assert!(!is_configured(config().timeout_recv_response(None).build().new_agent()));
+        assert!(!is_configured(config().timeout_recv_body(Some(60 * SECOND)).build().new_agent()));
+    }
+
+    #[test]
+    fn the_limit_on_a_read_does_not_shorten_connecting() {
+        let limits = |connect, response| Limits::new(connect * SECOND, response * SECOND);
+        assert_eq!(limits(10, 30).per_read(), Some(30 * SECOND));
+        assert_eq!(limits(10, 9).per_read(), None);
+        assert_eq!(limits(10, 9).whole(), 9 * SECOND);
+        assert_eq!(limits(10, 30).within(4 * SECOND).connect, Duration::from_millis(3_600));
+    }
+}
