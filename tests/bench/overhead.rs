@@ -203,7 +203,7 @@ fn names(effort: Effort, service: &Service) {
     let cached = Ours::new(&named, Some(caching()));
     let (rounds, calls) = (effort.of(500), effort.of(20));
     Compared::measure(rounds, calls, || plain.call(Call::Issue), || cached.call(Call::Issue))
-        .row("issue_token, http, at localhost", "examples/caching_resolver.rs")
+        .row("issue_token, http, at localhost", "the same with a caching resolver")
         .print();
     let bare = Bare::new(&named, agent(None));
     Compared::measure(rounds, calls, || plain.call(Call::Issue), || bare.call(Call::Issue))
