@@ -1,170 +1,216 @@
 //! What this crate adds to its parts, as ratios within one run: `cargo bench`.
 //!
-//! Figures of different runs or machines say nothing; the ratios hold.
+//! `allocations.rs` beside it counts; `size.sh` measures what it adds to an executable and to a
+//! build.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
     clippy::print_stdout,
     reason = "a program that prints figures"
 )]
 
-use std::hint::black_box;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+#[allow(dead_code, reason = "its own program is not run here")]
+#[path = "../../examples/caching_resolver.rs"]
+mod caching_resolver;
+mod processes;
+mod rounds;
+#[allow(dead_code, reason = "a test needs the rest")]
+mod server;
+mod sides;
+mod signing;
+
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use acs_identity::{AccessKey, CommunicationIdentityClient, RequestToSign, RetryPolicy};
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::{Digest as _, Sha256};
+use ureq::Agent;
+use ureq::unversioned::transport::DefaultConnector;
 
-const KEY: &str =
-    "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==";
-const BODY: &[u8] = br#"{"scopes":["voip"]}"#;
-const PATH: &str = "/identities/8%3Aacs%3Abbbcbc1e-9f06-482a-b5d8-20e3f26ef0cd_45ab2481-1c1c-4005-be24-0ffb879b1130/:issueAccessToken?api-version=2023-10-01";
-const ANSWER: &str =
-    r#"{"token":"eyJhbGciOiJIUzI1NiJ9.e30.c2ln","expiresOn":"2023-06-28T07:30:12.7039383+00:00"}"#;
+use caching_resolver::CachingResolver;
+use processes::{Ran, Server, run, side_of};
+use rounds::{Compared, Effort, Row, head, quartiles};
+use server::Service;
+use sides::{Bare, Call, Ours, Side, agent, config};
+use signing::Signing;
+
+const BY_HAND: &str = "the same request by hand on ureq";
 
 fn main() {
-    let (bare, ours) = signing();
-    report("signing", "the bare hash, HMAC and base64", bare, ours);
-    let (bare, ours) = calling();
-    report("issue_token over a kept connection", "the bare ureq call", bare, ours);
-    let (bare, ours) = starting();
-    report("a new client and its first call", "a new ureq agent and its first call", bare, ours);
+    if processes::is_one() {
+        return;
+    }
+    let effort = Effort::asked_for();
+    let server = Server::start();
+    if !effort.full {
+        println!("Too short a run for any figure: shows that everything works.\n");
+    }
+    println!(
+        "Ratios of the first side's time to the second's, by wall clock: the quartiles over rounds\n\
+         in which both took turns; the ratio of processor time (cpu) is of all rounds. Between the outer\n\
+         quartiles lies what the machine did besides: a change smaller than that needs more runs.\n\
+         The service is a process on this machine, over loopback.\n"
+    );
+    head();
+    calls(effort, &server.service);
+    signing(effort);
+    connections(effort, &server.service);
+    processes(effort, &server.service);
+    threads(effort, &server.service);
+    growth(effort, &server.service);
+    names(effort, &server.service);
 }
 
-fn report(what: &str, compared_with: &str, bare: Duration, ours: Duration) {
-    let ratio = ours.as_secs_f64() / bare.as_secs_f64();
-    println!("{what}: {ours:?}, {compared_with}: {bare:?}, ratio {ratio:.2}");
+fn calls(effort: Effort, service: &Service) {
+    for scheme in ["http", "https"] {
+        let (ours, bare) = (side_of("ours", scheme, service), side_of("bare", scheme, service));
+        for call in Call::ALL {
+            Compared::measure(
+                effort.of(800),
+                effort.of(20),
+                || ours.call(call),
+                || bare.call(call),
+            )
+            .row(&format!("{}, {scheme}", call.name()), BY_HAND)
+            .print();
+        }
+    }
 }
 
-fn signing() -> (Duration, Duration) {
-    let key: AccessKey = KEY.parse().unwrap();
-    let mac = Hmac::<Sha256>::new_from_slice(&BASE64_STANDARD.decode(KEY).unwrap()).unwrap();
-    let string_to_sign =
-        format!("POST\n{PATH}\nWed, 13 Apr 2022 18:09:12 GMT;h;{}", "x".repeat(44));
-    let request = RequestToSign { method: "POST", host: "h", path_and_query: PATH, body: BODY };
+fn signing(effort: Effort) {
+    let signing = Signing::new();
     let now = SystemTime::now();
-    compare(
-        20_000,
-        || {
-            black_box(BASE64_STANDARD.encode(Sha256::digest(black_box(BODY))));
-            let mac = mac.clone().chain_update(black_box(&string_to_sign));
-            black_box(BASE64_STANDARD.encode(mac.finalize().into_bytes()));
-        },
-        || {
-            black_box(key.sign(black_box(&request), now).unwrap());
-        },
-    )
-}
-
-fn calling() -> (Duration, Duration) {
-    let endpoint = serve();
-    let agent = ureq::Agent::config_builder().proxy(None).build().new_agent();
-    let url = format!("{endpoint}{PATH}");
-    let client = client(&endpoint);
-    let user = "8:acs:bbbcbc1e-9f06-482a-b5d8-20e3f26ef0cd_45ab2481-1c1c-4005-be24-0ffb879b1130"
-        .parse()
-        .unwrap();
-    compare(
-        2_000,
-        || {
-            let mut response = agent.post(&url).send(BODY).unwrap();
-            black_box(response.body_mut().read_to_vec().unwrap());
-        },
-        || {
-            black_box(client.issue_token(&user, ["voip"]).unwrap());
-        },
-    )
-}
-
-fn starting() -> (Duration, Duration) {
-    let endpoint = serve();
-    let url = format!("{endpoint}{PATH}");
-    let user = "8:acs:bbbcbc1e-9f06-482a-b5d8-20e3f26ef0cd_45ab2481-1c1c-4005-be24-0ffb879b1130"
-        .parse()
-        .unwrap();
-    compare(
-        300,
-        || {
-            let agent = ureq::Agent::config_builder().proxy(None).build().new_agent();
-            let mut response = agent.post(&url).send(BODY).unwrap();
-            black_box(response.body_mut().read_to_vec().unwrap());
-        },
-        || {
-            black_box(client(&endpoint).issue_token(&user, ["voip"]).unwrap());
-        },
-    )
-}
-
-fn client(endpoint: &str) -> CommunicationIdentityClient {
-    CommunicationIdentityClient::builder(
-        endpoint.parse().unwrap(),
-        KEY.parse::<AccessKey>().unwrap(),
-    )
-    .retry_policy(RetryPolicy::none())
-    .build()
-    .unwrap()
-}
-
-/// The medians of both, taken in turn so that what else the machine does hits both.
-fn compare(times: usize, mut bare: impl FnMut(), mut ours: impl FnMut()) -> (Duration, Duration) {
-    let measure = |work: &mut dyn FnMut()| {
+    let (rounds, calls) = (effort.of(1_000), effort.of(500));
+    // Without processor time: the system brings it up to date only where a thread waits.
+    let timed = |work: &dyn Fn()| {
         let started = Instant::now();
-        work();
+        (0..calls).for_each(|_| work());
         started.elapsed()
     };
-    let mut pairs = Vec::new();
-    for _ in 0..times / 10 {
-        bare();
-        ours();
-    }
-    for _ in 0..times {
-        pairs.push((measure(&mut bare), measure(&mut ours)));
-    }
-    (median(pairs.iter().map(|pair| pair.0)), median(pairs.iter().map(|pair| pair.1)))
+    let ours = || timed(&|| signing.ours(now));
+    let hashing = || timed(&|| _ = signing.hashing());
+    Compared::measure_told(rounds, calls, ours, hashing)
+        .row("signing a body of 60 bytes", "its SHA-256 and HMAC alone")
+        .print();
+    Compared::measure_told(rounds, calls, ours, || timed(&|| signing.hashing_and_base64()))
+        .row("signing a body of 60 bytes", "its SHA-256, HMAC and base64")
+        .print();
 }
 
-fn median(durations: impl Iterator<Item = Duration>) -> Duration {
-    let mut durations: Vec<_> = durations.collect();
-    durations.sort_unstable();
-    durations.get(durations.len() / 2).copied().unwrap()
+fn connections(effort: Effort, service: &Service) {
+    let (rounds, calls) = (effort.of(200), effort.of(5));
+    for scheme in ["http", "https"] {
+        let closing = format!("{scheme}, closing");
+        let (ours, bare) = (side_of("ours", &closing, service), side_of("bare", &closing, service));
+        let (ours, bare) = (|| ours.call(Call::Issue), || bare.call(Call::Issue));
+        Compared::measure(rounds, calls, ours, bare)
+            .row(&format!("issue_token, {scheme}, new connection"), BY_HAND)
+            .print();
+    }
+    for scheme in ["http", "https"] {
+        let first = |side| move || side_of(side, scheme, service).call(Call::Issue);
+        Compared::measure(rounds, calls, first("ours"), first("bare"))
+            .row(&format!("new client and first token, {scheme}"), "new agent, the same by hand")
+            .print();
+    }
 }
 
-/// The least that answers: reads a request, writes the same answer, on as many connections as come.
-fn serve() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            thread::spawn(move || {
-                let mut stream = BufReader::new(stream.unwrap());
-                stream.get_ref().set_nodelay(true).unwrap();
-                while answer(&mut stream).is_some() {}
+fn processes(effort: Effort, service: &Service) {
+    for scheme in ["http", "https"] {
+        let mut peaks = [Vec::new(), Vec::new()];
+        let [ours, bare] = &mut peaks;
+        let first = |side, peaks: &mut Vec<f64>| {
+            let Ran { wall, peak, .. } = run(side, scheme, 1, service);
+            peaks.extend(peak.map(|kib| f64::from(i32::try_from(kib).unwrap())));
+            wall
+        };
+        let what = format!("process to its first token, {scheme}");
+        Compared::measure_told(effort.of(60), 1, || first("ours", ours), || first("bare", bare))
+            .row(&what, "a process that does it by hand")
+            .print();
+        if peaks.iter().all(|peaks| !peaks.is_empty()) {
+            let ratios = peaks[0].iter().zip(&peaks[1]).map(|(ours, bare)| ours / bare).collect();
+            let [ours, bare] = peaks.map(|peaks| format!("{:.0} KiB", quartiles(peaks)[1]));
+            Row {
+                what: format!("its peak memory, {scheme}"),
+                with: "a process that does it by hand".to_owned(),
+                quartiles: Some(quartiles(ratios)),
+                cpu: None,
+                ours,
+                other: bare,
+            }
+            .print();
+        }
+    }
+}
+
+fn threads(effort: Effort, service: &Service) {
+    let ours = side_of("ours", "http", service);
+    let bare = side_of("bare", "http", service);
+    for count in [1, 2, 4, 8, 16] {
+        let each = effort.of(50.max(400 / count));
+        // From the first that starts to the last that ends.
+        let timed = |side: &dyn Side| {
+            let start = Barrier::new(count);
+            let work = || {
+                start.wait();
+                let started = Instant::now();
+                for _ in 0..each {
+                    side.call(Call::Issue);
+                }
+                (started, Instant::now())
+            };
+            let spans: Vec<_> = thread::scope(|scope| {
+                let threads: Vec<_> = (0..count).map(|_| scope.spawn(work)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
             });
-        }
-    });
-    endpoint
+            let first = spans.iter().map(|span| span.0).min().unwrap();
+            spans.iter().map(|span| span.1).max().unwrap().duration_since(first)
+        };
+        Compared::measure_told(
+            effort.of(50),
+            count * each,
+            || timed(ours.as_ref()),
+            || timed(bare.as_ref()),
+        )
+        .rate_row(&format!("tokens per second, threads: {count}"), "one agent, the same by hand")
+        .print();
+    }
 }
 
-fn answer(stream: &mut BufReader<impl Read + Write>) -> Option<()> {
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        stream.read_line(&mut line).ok().filter(|read| *read > 0)?;
-        let line = line.to_ascii_lowercase();
-        if let Some(value) = line.strip_prefix("content-length:") {
-            length = value.trim().parse().ok()?;
-        }
-        if line == "\r\n" {
-            break;
-        }
+fn growth(effort: Effort, service: &Service) {
+    let calls = effort.of(100_000);
+    let [ours, bare] = ["ours", "bare"].map(|side| {
+        run(side, "http", calls, service)
+            .growth
+            .map_or("not told".to_owned(), |(early, late)| format!("{:+} KiB", late - early))
+    });
+    Row {
+        what: format!("memory from call {} to {calls}", calls.div_ceil(100)),
+        with: "a process that does it by hand".to_owned(),
+        quartiles: None,
+        cpu: None,
+        ours,
+        other: bare,
     }
-    stream.read_exact(&mut vec![0; length]).ok()?;
-    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
-    let answer = format!("{head}Content-Length: {}\r\n\r\n{ANSWER}", ANSWER.len());
-    stream.get_mut().write_all(answer.as_bytes()).ok()
+    .print();
+}
+
+fn names(effort: Effort, service: &Service) {
+    let named = format!("http://localhost:{}", service.http.port());
+    let caching = || {
+        let resolver = CachingResolver::new(Duration::from_secs(30), Arc::default());
+        Agent::with_parts(config(None).build(), DefaultConnector::default(), resolver)
+    };
+    let plain = Ours::new(&named, None);
+    let cached = Ours::new(&named, Some(caching()));
+    let (rounds, calls) = (effort.of(500), effort.of(20));
+    Compared::measure(rounds, calls, || plain.call(Call::Issue), || cached.call(Call::Issue))
+        .row("issue_token, http, at localhost", "the same with a caching resolver")
+        .print();
+    let bare = Bare::new(&named, agent(None));
+    Compared::measure(rounds, calls, || plain.call(Call::Issue), || bare.call(Call::Issue))
+        .row("issue_token, http, at localhost", BY_HAND)
+        .print();
 }
