@@ -22,6 +22,7 @@ mod failures;
 mod faults;
 mod hostile_server;
 mod http;
+mod interface;
 mod keys;
 mod local;
 mod middlemen;
