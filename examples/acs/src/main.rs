@@ -5,7 +5,15 @@
 //! to stdout, everything else to stderr, and the exit code says what kind of failure it was. In a
 //! checkout: `cargo run -p acs-identity-cli -- --help`.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking"))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "a test fails by panicking"
+    )
+)]
 
 use std::io;
 use std::process::ExitCode;

@@ -72,7 +72,9 @@ fn a_deletion_between_two_pauses_lets_the_run_go_on() {
     for _ in 0..3 * PAUSES_IN_A_ROW {
         let mut items = begin(&mut queue, now);
         queue.settle(items.remove(0), Answer::Deleted, now);
-        items.into_iter().for_each(|item| drop(queue.settle(item, Answer::Throttled(None), now)));
+        for item in items {
+            queue.settle(item, Answer::Throttled(None), now);
+        }
         now += THROTTLED;
     }
     assert!(matches!(queue.next(now), Next::Begin(_)));
