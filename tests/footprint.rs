@@ -196,7 +196,17 @@ fn a_name_is_looked_up_once_while_its_addresses_are_remembered() {
 fn crates() {
     for (arguments, most) in [(&[][..], CRATES), (&["--no-default-features"], CRATES_WITHOUT_TLS)] {
         let output = run(Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args(["tree", "--locked", "--offline", "--edges", "normal", "--prefix", "none"])
+            .args([
+                "tree",
+                "--locked",
+                "--offline",
+                "--package",
+                env!("CARGO_PKG_NAME"),
+                "--edges",
+                "normal",
+                "--prefix",
+                "none",
+            ])
             .args(arguments)
             .current_dir(env!("CARGO_MANIFEST_DIR")));
         let text = String::from_utf8(output.stdout).unwrap();

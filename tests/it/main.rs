@@ -10,7 +10,6 @@
     reason = "a test fails by panicking"
 )]
 
-mod acs;
 mod api_versions;
 mod auto_traits;
 mod build_script;

@@ -1,6 +1,5 @@
 //! What a command fails with: one line and an exit code.
 
-use std::error::Error as _;
 use std::process::ExitCode;
 
 use acs_identity::{Error, ErrorKind};
@@ -17,6 +16,7 @@ pub(crate) enum Exit {
     Throttled,
     Service,
     Authentication,
+    Interrupted,
 }
 
 #[derive(Debug)]
@@ -37,16 +37,29 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let mut message = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            message.push_str("; cause: ");
-            message.push_str(&cause.to_string());
-            source = cause.source();
+        let mut message = format!("{error:#}");
+        if error.code() == Some("UnsupportedApiVersion") {
+            // The library advises programmers.
+            message = format!(
+                "the service does not support the api-version of the request: leave out --api-version, or give another [client-request-id {}, ms-cv {}]",
+                error.client_request_id().unwrap_or_default(),
+                error.ms_cv().unwrap_or_default()
+            );
+        }
+        if message.contains("UnknownIssuer") {
+            message.push_str("; name a PEM file with your network's root certificates with --ca-file or in SSL_CERT_FILE");
+        }
+        if let Some(user) = error.created_user_id() {
+            message.push_str(&created(user));
         }
         // A cause is somebody else's text: whoever reads line by line gets one line.
         Self::new(Exit::of(&error), message.replace(['\r', '\n'], " "))
     }
+}
+
+/// What to say of a new user whom nobody else would know of.
+pub(crate) fn created(user: &str) -> String {
+    format!("; the user {user} was created: use it or delete it")
 }
 
 impl Exit {
@@ -54,7 +67,9 @@ impl Exit {
         match (error.kind(), error.status()) {
             (ErrorKind::InvalidInput, _) => Self::Usage,
             // A value of the command line that only the service knows to be wrong, such as a scope.
-            (ErrorKind::Service, Some(400)) if error.code() == Some("ValidationError") => {
+            (ErrorKind::Service, Some(400))
+                if matches!(error.code(), Some("ValidationError" | "UnsupportedApiVersion")) =>
+            {
                 Self::Usage
             }
             // Answered with 401, and yet not about the credential.
@@ -77,6 +92,8 @@ impl From<Exit> for ExitCode {
             Exit::Authentication => 3,
             Exit::Throttled => 4,
             Exit::NotFound => 5,
+            // As a shell reports a program that Ctrl-C ended.
+            Exit::Interrupted => 130,
         })
     }
 }

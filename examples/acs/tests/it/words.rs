@@ -11,7 +11,7 @@ use super::*;
 fn user_create() {
     let emulator = Emulator::start().unwrap();
     let created = acs(&emulator, &["user", "create"]);
-    created.assert_printed(&format!("{{\n  \"user_id\": \"{}\"\n}}\n", emulator.users()[0]));
+    created.assert_printed(&printed_as_az_does(&emulator.users()[0]));
     acs(&emulator, &["user", "create", "--output", "tsv"])
         .assert_printed(&format!("{}\n", emulator.users()[1]));
     acs(&emulator, &["-o", "text", "user", "create"])
@@ -23,7 +23,7 @@ fn user_create_with_an_id_of_ones_own() {
     let emulator = Emulator::start().unwrap();
     let arguments = ["user", "create", "--custom-id", "alice@example.com"];
     let created = acs(&emulator, &arguments);
-    created.assert_printed(&format!("{{\n  \"user_id\": \"{}\"\n}}\n", emulator.users()[0]));
+    created.assert_printed(&printed_as_az_does(&emulator.users()[0]));
     assert_eq!(acs(&emulator, &arguments), created);
     assert_eq!(emulator.users().len(), 1);
     assert!(emulator.requests()[0].target().ends_with("api-version=2025-03-02-preview"));
@@ -31,6 +31,105 @@ fn user_create_with_an_id_of_ones_own() {
     let arguments = [&arguments[..], &["--api-version", "2023-10-01"]].concat();
     acs(&emulator, &arguments)
         .assert_failed(2, "acs: --custom-id needs --api-version 2025-03-02-preview (or none)");
+}
+
+#[test]
+fn user_get() {
+    let emulator = Emulator::start().unwrap();
+    acs(&emulator, &["user", "create", "--custom-id", "alice"]);
+    let user = &emulator.users()[0];
+    let get = |format| acs(&emulator, &["user", "get", "--user", user, "-o", format]);
+    get("json").assert_printed(&format!(
+        "{{\n  \"user_id\": \"{user}\",\n  \"custom_id\": \"alice\",\n  \"last_token_issued_at\": null\n}}\n"
+    ));
+    get("tsv").assert_printed(&format!("{user}\talice\t\n"));
+    acs(&emulator, &["token", "issue", "-s", "voip", "-u", user]);
+    let printed = get("text").stdout;
+    let issued = printed.lines().nth(2).unwrap().strip_prefix("last_token_issued_at: 20").unwrap();
+    assert!(issued.ends_with("+00:00") && issued.len() == 23, "{printed}");
+    acs(&emulator, &["user", "get", "-u", user, "--api-version", "2023-10-01"])
+        .assert_failed(2, "acs: user get needs --api-version 2025-03-02-preview (or none)");
+}
+
+#[test]
+fn a_table_has_columns() {
+    let emulator = Emulator::start().unwrap();
+    let created = acs(&emulator, &["user", "create", "-o", "table"]);
+    let user = &emulator.users()[0];
+    created.assert_printed(&format!("user_id\n{}\n{user}\n", "-".repeat(user.len())));
+    let checked = acs(&emulator, &["check", "-o", "table"]).stdout;
+    let lines: Vec<&str> = checked.lines().collect();
+    let [names, rule, values] = lines[..] else { panic!("{checked}") };
+    for (name, value) in [("api_version", "2023-10-01"), ("credential", "access key")] {
+        let column = names.find(name).unwrap();
+        assert!(values[column..].starts_with(value), "{checked}");
+        assert!(rule[column..].starts_with("----------"), "{checked}");
+    }
+}
+
+#[test]
+fn check_online_proves_the_credential_and_leaves_nobody_behind() {
+    let emulator = Emulator::builder().clock_behind(Duration::from_secs(3600)).start().unwrap();
+    let checked = acs(&emulator, &["check", "--online", "-o", "text"]);
+    assert_eq!((checked.stderr.as_str(), checked.code()), ("", Some(0)));
+    let offset =
+        checked.stdout.lines().find_map(|line| line.strip_prefix("clock_offset_seconds: "));
+    assert!((-3601..=-3599).contains(&offset.unwrap().parse::<i64>().unwrap()), "{checked:?}");
+    assert!(checked.stdout.contains("\nonline: credential accepted\n"), "{checked:?}");
+    assert!(emulator.users().is_empty());
+
+    let settings = format!("endpoint={};accesskey=d3Jvbmc=", emulator.endpoint());
+    let checked = run(tool().args(["check", "--online", "--connection-string", &settings]));
+    assert_eq!((checked.stdout.as_str(), checked.code()), ("", Some(3)), "{checked:?}");
+    let settings = "endpoint=http://127.0.0.1:1;accesskey=d3Jvbmc=";
+    let words = ["check", "--online", "--timeout", "1s", "--connection-string", settings];
+    assert_eq!(run(tool().args(words)).code(), Some(1));
+}
+
+#[test]
+fn completion_scripts_know_the_commands_and_options() {
+    for (shell, sign) in [
+        ("bash", "complete -F"),
+        ("zsh", "#compdef acs"),
+        ("fish", "complete -c acs"),
+        ("powershell", "Register-ArgumentCompleter"),
+    ] {
+        let script = run(tool().args(["completion", shell]));
+        assert_eq!((script.stderr.as_str(), script.code()), ("", Some(0)));
+        for word in [sign, "from-file", "token"] {
+            assert!(script.stdout.contains(word), "{shell}: {word}");
+        }
+    }
+}
+
+#[test]
+fn each_request_is_a_line_if_asked_for_and_holds_no_secret() {
+    let emulator = Emulator::start().unwrap();
+    let user = &create_users(&emulator, 1)[0];
+    let issued = acs(&emulator, &["token", "issue", "-v", "-s", "voip", "-u", user]);
+    let (token, _) = printed_token(&issued);
+    assert!(!issued.stderr.contains(&token));
+    let lines: Vec<&str> = issued.stderr.lines().collect();
+    let [settings, request] = lines[..] else { panic!("{issued:?}") };
+    let endpoint = emulator.endpoint();
+    let source = format!("access key from {QUICKSTART_VARIABLE}");
+    assert_eq!(settings, format!("acs: {endpoint}, api-version 2023-10-01, {source}"));
+    assert!(request.starts_with(&format!("acs: issue_token {user}: 200 in ")), "{request}");
+    assert!(request.contains(" ms, attempts 1, client-request-id "), "{request}");
+    let ids = File::new("verbose", user);
+    let deleted = acs(&emulator, &["user", "delete", "-v", "-y", "--from-file", &ids]);
+    assert!(deleted.stderr.contains(&format!("acs: delete_user {user}: 204 in ")), "{deleted:?}");
+    assert_eq!(acs(&emulator, &["check", "-q", "-v"]).code(), Some(2));
+}
+
+#[test]
+fn problems_are_in_color_where_it_is_wanted() {
+    let problem = |colour: &str| run(tool().args(["check", "--color", colour])).stderr;
+    assert!(problem("always").starts_with("\u{1b}[1;31macs:\u{1b}[0m no connection string"));
+    // stderr is no terminal here.
+    for colour in ["never", "auto"] {
+        assert!(problem(colour).starts_with("acs: no connection string"));
+    }
 }
 
 #[test]

@@ -1,4 +1,11 @@
-//! The example program `acs`, run as a process against the emulator.
+//! The command `acs`, run as a process against the emulator.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use std::fmt;
 use std::io::Read;
@@ -12,11 +19,12 @@ use std::time::Duration;
 use acs_identity::CommunicationIdentityClient;
 use acs_identity::emulator::Emulator;
 
+mod bulk;
 mod endings;
 mod failures;
 mod from_file;
-mod parts;
 mod settings;
+mod tls;
 mod usage;
 mod words;
 
@@ -26,15 +34,9 @@ const AZ_VARIABLE: &str = "AZURE_COMMUNICATION_CONNECTION_STRING";
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The tool without any settings. Plain `cargo test` builds examples before it runs tests, beside
-/// the directory of the tests.
+/// The tool without any settings.
 fn tool() -> Command {
-    let mut path: PathBuf = std::env::current_exe().unwrap();
-    path.pop();
-    path.pop();
-    let path = path.join("examples").join(format!("acs{}", std::env::consts::EXE_SUFFIX));
-    assert!(path.exists(), "cargo build --example acs has to come first");
-    let mut command = Command::new(path);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_acs"));
     command.env_clear().stdin(Stdio::null());
     // Without it, nothing on Windows opens a socket.
     command.envs(std::env::var_os("SystemRoot").map(|root| ("SystemRoot", root)));
@@ -156,6 +158,11 @@ impl File {
         std::fs::write(&path, content).unwrap();
         Self(path.into_os_string().into_string().unwrap())
     }
+
+    /// Of the ids of this file that were deleted.
+    fn record(&self) -> String {
+        format!("{}.done", self.0)
+    }
 }
 
 impl Deref for File {
@@ -175,7 +182,15 @@ impl fmt::Display for File {
 impl Drop for File {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
+        let _ = std::fs::remove_file(self.record());
     }
+}
+
+/// What `user create` prints.
+fn printed_as_az_does(user: &str) -> String {
+    format!(
+        "{{\n  \"kind\": \"communication_user\",\n  \"properties\": {{\n    \"id\": \"{user}\"\n  }},\n  \"rawId\": \"{user}\"\n}}\n"
+    )
 }
 
 fn with_stdin(mut command: Command, file: &File) -> Command {

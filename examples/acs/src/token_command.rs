@@ -9,8 +9,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use acs_identity::BearerToken;
 use serde_json::Value;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 /// az alone takes ten seconds on a bad day.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -94,23 +92,15 @@ pub(crate) fn parse(output: &str, now: SystemTime) -> Option<(String, SystemTime
     let json: Value = serde_json::from_str(output).ok()?;
     let token = json.get("accessToken").or_else(|| json.get("access_token"))?.as_str()?;
     let word = !token.is_empty() && token.chars().all(|c| c.is_ascii_graphic());
-    let expires_on =
-        ["expires_on", "expiresOn"].into_iter().find_map(|key| instant(json.get(key)?));
-    word.then(|| (token.to_owned(), expires_on.unwrap_or(assumed)))
+    let expires_on = json.get("expires_on").and_then(instant).unwrap_or(assumed);
+    word.then(|| (token.to_owned(), expires_on))
 }
 
-/// Seconds since 1970, or RFC 3339. az's `expiresOn` is local time of an unnamed zone: that says
-/// nothing.
+/// Seconds since 1970, bare or as text. az's `expiresOn` is local time of an unnamed zone, which
+/// says nothing.
 fn instant(value: &Value) -> Option<SystemTime> {
-    let text = match value {
-        Value::Number(number) => number.to_string(),
-        Value::String(text) => text.clone(),
-        _ => return None,
-    };
-    if let Ok(seconds) = text.parse() {
-        return UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
-    }
-    OffsetDateTime::parse(&text, &Rfc3339).ok().map(SystemTime::from)
+    let seconds = value.as_u64().or_else(|| value.as_str()?.parse().ok())?;
+    UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
 #[cfg(unix)]
@@ -149,4 +139,51 @@ fn shell(command: &str) -> Command {
     // Unquoted: cmd has rules of its own.
     shell.arg("/C").raw_arg(command);
     shell
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_bearer_token_is_read_where_it_is_told() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        let assumed = at(1_700_000_600);
+        for (output, expires_on) in [
+            ("t", Some(assumed)),
+            (r#"{"accessToken":"t"}"#, Some(assumed)),
+            (r#"{"accessToken":"t","expires_on":1800000000}"#, Some(at(1_800_000_000))),
+            (r#"{"access_token":"t","expires_on":"1800000000"}"#, Some(at(1_800_000_000))),
+            // az's local time, of an unnamed zone.
+            (r#"{"accessToken":"t","expiresOn":"2027-01-15 09:00:00.000000"}"#, Some(assumed)),
+            (r#"{"accessToken":"t","expires_on":18446744073709551615}"#, Some(assumed)),
+            ("", None),
+            ("two words", None),
+            (r#"{"accessToken":""}"#, None),
+            (r#"{"accessToken":"a\nb"}"#, None),
+            (r#"{"token_type":"Bearer"}"#, None),
+            ("{", None),
+        ] {
+            let expected = expires_on.map(|at| ("t".to_owned(), at));
+            assert_eq!(parse(output, now), expected, "{output}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_token_command_that_hangs_is_given_up() {
+        for command in [
+            "exec sleep 60",
+            // The shell ends at once; what it started closes stdout and lives on, or keeps it open.
+            "exec >&-; sleep 60; true",
+            "sleep 60 & true",
+            "sleep 60; true",
+        ] {
+            let started = Instant::now();
+            let error = run(command, Duration::from_millis(50)).unwrap_err();
+            assert_eq!(error.to_string(), "--token-command did not end within 50ms");
+            assert!(started.elapsed() < Duration::from_secs(30), "{command}");
+        }
+    }
 }

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use acs_identity::{CommunicationUserIdentifier, TokenRequest};
 use clap::ArgMatches;
+use clap_complete::Shell;
 
 use crate::failure::Exit;
 use crate::grammar::grammar;
-use crate::output::{self, Format};
+use crate::output::{self, Format, Manner};
 use crate::settings::Given;
 
 /// Longer words of the command line are not repeated, since keys and tokens are longer.
@@ -20,21 +21,26 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
     pub(crate) settings: Given,
     pub(crate) format: Format,
+    pub(crate) manner: Manner,
 }
 
 pub(crate) enum Command {
     Create { custom_id: Option<String> },
+    Get { user: CommunicationUserIdentifier },
     Delete(Delete),
     Issue(Issue),
     Revoke { user: CommunicationUserIdentifier, yes: bool },
     Exchange { teams_token: String, client_id: String, teams_user: String },
-    Check,
+    Check { online: bool },
+    Completion { shell: Shell },
 }
 
 pub(crate) struct Delete {
     pub(crate) whom: Whom,
     pub(crate) yes: bool,
     pub(crate) rate: usize,
+    pub(crate) done: Option<PathBuf>,
+    pub(crate) strict: bool,
 }
 
 pub(crate) enum Whom {
@@ -69,6 +75,7 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Argumen
     let format = match text(&mut matches, "output").as_deref() {
         Some("tsv") => Format::Tsv,
         Some("text") => Format::Text,
+        Some("table") => Format::Table,
         _ => Format::Json,
     };
     let settings = Given {
@@ -77,10 +84,14 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Argumen
         token_command: text(&mut matches, "token-command"),
         api_version: text(&mut matches, "api-version"),
         timeout: matches.remove_one("timeout"),
+        ca_file: matches.remove_one("ca-file"),
     };
+    let colour = text(&mut matches, "color");
+    let (quiet, verbose) = (matches.get_flag("quiet"), matches.get_flag("verbose"));
+    let manner = Manner::new(quiet, verbose, colour.as_deref());
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     match command(&names, &mut matches) {
-        Some(command) => Ok(Arguments { command, settings, format }),
+        Some(command) => Ok(Arguments { command, settings, format, manner }),
         None => Err(Parting { text: "acs: no such command: see --help\n".into(), is_help: false }),
     }
 }
@@ -112,6 +123,7 @@ impl Parting {
 fn command(names: &[&str], matches: &mut ArgMatches) -> Option<Command> {
     Some(match names {
         ["user", "create"] => Command::Create { custom_id: text(matches, "custom-id") },
+        ["user", "get"] => Command::Get { user: matches.remove_one("user")? },
         ["user", "delete"] => Command::Delete(Delete {
             whom: match matches.remove_one("from-file") {
                 Some(path) => Whom::File(path),
@@ -119,6 +131,8 @@ fn command(names: &[&str], matches: &mut ArgMatches) -> Option<Command> {
             },
             yes: matches.get_flag("yes"),
             rate: matches.remove_one::<u16>("rate")?.into(),
+            done: matches.remove_one("done"),
+            strict: matches.get_flag("strict"),
         }),
         ["token", "issue"] => {
             let scopes = matches.remove_many::<String>("scope").into_iter().flatten();
@@ -137,7 +151,8 @@ fn command(names: &[&str], matches: &mut ArgMatches) -> Option<Command> {
             client_id: text(matches, "client")?,
             teams_user: text(matches, "teams-user")?,
         },
-        ["check"] => Command::Check,
+        ["check"] => Command::Check { online: matches.get_flag("online") },
+        ["completion"] => Command::Completion { shell: matches.remove_one("shell")? },
         _ => return None,
     })
 }

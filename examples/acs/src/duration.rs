@@ -1,4 +1,4 @@
-//! Lengths of time on the command line: `90m`, `2h`, `1h30m`, `20s`.
+//! Lengths of time as people write them: `90m`, `2h`, `1h30m`, `20s`.
 
 use std::time::Duration;
 
@@ -31,4 +31,28 @@ pub(crate) fn parse(text: &str) -> Result<Duration, &'static str> {
         rest = tail;
     }
     if text.is_empty() { Err(EXPECTED) } else { Ok(Duration::from_secs(seconds)) }
+}
+
+/// As it is read, in two units at most; less than a second is none.
+pub(crate) fn show(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
+    let shown = parts.iter().skip_while(|(number, _)| *number == 0).take(2);
+    let shown: Vec<String> = shown.map(|(number, unit)| format!("{number}{unit}")).collect();
+    if shown.is_empty() { "0s".to_owned() } else { shown.concat() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shown_as_it_is_read() {
+        for (seconds, text) in
+            [(0, "0s"), (59, "59s"), (60, "1m0s"), (571, "9m31s"), (3600, "1h0m"), (7325, "2h2m")]
+        {
+            assert_eq!(show(Duration::from_secs(seconds)), text);
+            assert!(parse(text).is_ok());
+        }
+    }
 }

@@ -61,9 +61,24 @@ fn bad_settings_are_refused_under_the_name_they_came_by() {
         2,
         "acs: --connection-string: connection string is empty: expected endpoint=https://<resource>.communication.azure.com/;accesskey=<base64>",
     );
-    let version = ["check", "--api-version", "2023/10/01"];
-    run(tool().args(version).env(AZ_VARIABLE, settings("contoso")))
-        .assert_failed(2, "acs: api_version is malformed: expected a date such as 2023-10-01");
+}
+
+#[test]
+fn an_api_version_that_is_not_there_is_wrong_usage() {
+    let emulator = Emulator::start().unwrap();
+    let create = |version| acs(&emulator, &["user", "create", "--api-version", version]);
+    for malformed in ["2023/10/01", "2023-1-01", "latest", "2023-10-01-", "2023-10-01-ä"] {
+        let ended = create(malformed);
+        let problem = format!(
+            "error: invalid value '{malformed}' for '--api-version <VERSION>': expected a date such as 2023-10-01, or one with -preview"
+        );
+        assert_eq!((ended.problems()[0], ended.code()), (&*problem, Some(2)));
+    }
+    assert_eq!(emulator.request_count(), 0);
+    let ended = create("2019-01-01");
+    let problem = "acs: the service does not support the api-version of the request: leave out --api-version, or give another [client-request-id ";
+    assert!(ended.stderr.starts_with(problem), "{ended:?}");
+    assert_eq!((ended.stderr.lines().count(), ended.code()), (1, Some(2)));
 }
 
 #[cfg(unix)]
@@ -126,7 +141,7 @@ fn a_token_command_prints_a_token_bare_or_as_az_does() {
         let script = format!("printf '%s\\n' '{output}'");
         let created = bearer(&emulator, &script);
         let user = emulator.users().pop().unwrap();
-        created.assert_printed(&format!("{{\n  \"user_id\": \"{user}\"\n}}\n"));
+        created.assert_printed(&printed_as_az_does(&user));
     }
     assert_eq!(emulator.users().len(), 4);
     assert_eq!(emulator.requests()[0].header("authorization"), Some("Bearer eyJ.entra"));
@@ -137,9 +152,9 @@ fn a_token_command_prints_a_token_bare_or_as_az_does() {
 fn a_token_command_that_gives_no_token_is_an_authentication_failure() {
     let emulator = Emulator::start().unwrap();
     let no_token = "acs: create_user: could not obtain a bearer token, so the request was not sent";
-    let neither = "; cause: --token-command printed neither a token nor JSON with accessToken: run it by hand to see what it prints\n";
+    let neither = "]: --token-command printed neither a token nor JSON with accessToken: run it by hand to see what it prints\n";
     for (script, problem, cause) in [
-        ("exit 7", no_token, "; cause: --token-command failed (exit status: 7)\n"),
+        ("exit 7", no_token, "]: --token-command failed (exit status: 7)\n"),
         ("true", no_token, neither),
         ("echo Please run az login", no_token, neither),
         (
@@ -204,6 +219,6 @@ fn the_timeout_covers_the_token_command_and_what_that_started() {
         3,
         "acs: create_user: could not obtain a bearer token, so the request was not sent",
     );
-    assert!(ended.stderr.ends_with("; cause: --token-command did not end within 1s\n"));
+    assert!(ended.stderr.ends_with("]: --token-command did not end within 1s\n"));
     assert_eq!(emulator.request_count(), 0);
 }

@@ -47,16 +47,13 @@ fn two_thousand_with_faults() {
     assert_eq!(emulator.request_count() - 2000, (2000 + 100 - reported.len()) as u64);
     assert_eq!(ended.stdout, "");
 
-    let gone = 2000 - left.len();
+    // The next run asks only for those who are left.
+    let sent_before = emulator.request_count();
     let again = delete(&emulator, &ids, &["--rate", "60000"]);
-    let deleted = left.len();
-    assert_eq!(
-        again.stderr.lines().last().unwrap(),
-        format!(
-            "acs: {ids}: {deleted} deleted, {gone} not known to the service (gone already, or another resource's)"
-        )
-    );
-    assert_eq!(again.code(), Some(0));
+    let (deleted, before) = (left.len(), 2000 - left.len());
+    let summary = format!("acs: {ids}: {deleted} deleted, {before} deleted before\n");
+    assert_eq!((again.stderr, again.status.code()), (summary, Some(0)));
+    assert_eq!(emulator.request_count() - sent_before, deleted as u64);
     assert!(emulator.users().is_empty());
 }
 
@@ -75,7 +72,7 @@ fn a_failure_is_reported_and_the_rest_is_deleted() {
 }
 
 #[test]
-fn malformed_lines_are_reported_and_the_rest_is_deleted() {
+fn a_file_with_malformed_lines_deletes_nobody() {
     let emulator = Emulator::start().unwrap();
     let users = create_users(&emulator, 3);
     let [first, second, third] = &users[..] else { unreachable!() };
@@ -93,11 +90,18 @@ fn malformed_lines_are_reported_and_the_rest_is_deleted() {
              acs: {ids}:8: user id is a phone number: expected 8:acs:<resource>_<user>\n\
              acs: {ids}:10: it is no user id: expected 8:acs:<resource>_<user> alone\n\
              acs: {ids}:11: it is no user id: expected 8:acs:<resource>_<user> alone\n\
-             acs: {ids}: 3 deleted, 6 malformed\n"
+             acs: {ids}: 6 malformed: nothing was deleted\n"
         )
     );
     assert_eq!((ended.stdout.as_str(), ended.code()), ("", Some(2)));
-    assert!(emulator.users().is_empty());
+    assert_eq!(emulator.users(), users);
+
+    let ids = File::new("all-malformed", "CANARY\n".repeat(1000));
+    let ended = delete(&emulator, &ids, &[]);
+    assert_eq!((ended.problems().len(), ended.code()), (11, Some(2)));
+    let summary = format!("acs: {ids}: 1000 malformed: nothing was deleted; -v shows all");
+    assert_eq!(ended.problems()[10], summary);
+    assert_eq!(delete(&emulator, &ids, &["-v"]).problems().len(), 1001);
 }
 
 #[test]
@@ -115,19 +119,88 @@ fn stdin_is_a_file_too() {
 }
 
 #[test]
-fn ids_that_the_service_does_not_know_are_named() {
+fn unknown_ids_are_counted_and_listed_on_request() {
     let emulator = Emulator::start().unwrap();
-    let user = &create_users(&emulator, 1)[0];
-    let ids = File::new("unknown", format!("8:acs:other\n{user}\n"));
-    let ended = delete(&emulator, &ids, &[]);
-    assert_eq!(
-        ended.stderr,
+    let user = create_users(&emulator, 1).remove(0);
+    let unknown: Vec<String> = (0..100).map(|number| format!("8:acs:{number}")).collect();
+    let ids = File::new("unknown", format!("{}\n{user}\n", unknown.join("\n")));
+    let summary = |deleted| {
         format!(
-            "acs: 8:acs:other: not known to the service\n\
-             acs: {ids}: 1 deleted, 1 not known to the service (gone already, or another resource's)\n"
+            "acs: {ids}: {deleted}, 100 not known to the service (gone already, or another resource's)"
+        )
+    };
+    let ended = delete(&emulator, &ids, &[]);
+    assert_eq!(ended.problems(), [summary("1 deleted")]);
+    assert_eq!((ended.stdout.as_str(), ended.code()), ("", Some(0)));
+
+    // The record knows one of them: the file is of this resource.
+    let ended = delete(&emulator, &ids, &["-v"]);
+    for id in &unknown {
+        let line = format!("acs: {id}: not known to the service");
+        assert!(ended.problems().contains(&&*line), "{ended:?}");
+    }
+    let again = "0 deleted, 1 deleted before";
+    assert_eq!((ended.problems().last(), ended.code()), (Some(&&*summary(again)), Some(0)));
+    let ended = delete(&emulator, &ids, &["--strict", "-q"]);
+    assert_eq!((ended.problems(), ended.code()), (vec![&*summary(again)], Some(5)));
+}
+
+/// A nightly run for the wrong resource must not be green.
+#[test]
+fn ids_that_are_all_unknown_are_a_failure() {
+    let emulator = Emulator::start().unwrap();
+    let users = create_users(&emulator, 20);
+    let ids = File::new("wrong-resource", users.join("\n"));
+    let other = Emulator::start().unwrap();
+    let summary = format!(
+        "acs: {ids}: 0 deleted, 20 not known to the service (gone already, or another resource's)"
+    );
+    delete(&other, &ids, &[]).assert_failed(5, &summary);
+    // What was not deleted is not in the record.
+    let ended = delete(&emulator, &ids, &["-q"]);
+    ended.assert_printed("");
+    assert!(emulator.users().is_empty());
+    let ended = delete(&emulator, &ids, &[]);
+    assert_eq!(ended.stderr, format!("acs: {ids}: 0 deleted, 20 deleted before\n"));
+    assert_eq!(ended.code(), Some(0));
+}
+
+#[test]
+fn what_acs_prints_is_read_from_a_file() {
+    let emulator = Emulator::start().unwrap();
+    let printed = |words: &[&str]| acs(&emulator, words).stdout;
+    for format in ["json", "tsv", "text", "table"] {
+        let issue = ["token", "issue", "-s", "voip", "-o", format];
+        let create = ["user", "create", "-o", format];
+        let custom = ["user", "create", "--custom-id", "alice", "-o", "text"];
+        let user = printed(&custom).trim_end().replace("user_id: ", "");
+        let get = printed(&["user", "get", "-u", &user, "-o", format]);
+        let content = [printed(&issue), printed(&create), printed(&issue), get].concat();
+        let ids = File::new(&format!("printed-{format}"), content);
+        assert_eq!(emulator.users().len(), 4);
+        let ended = delete(&emulator, &ids, &[]);
+        assert_eq!(ended.stderr, format!("acs: {ids}: 4 deleted\n"), "{format}");
+        assert!(emulator.users().is_empty());
+    }
+    // Lists, and what az prints.
+    let [a, b, c] = &create_users(&emulator, 3)[..] else { unreachable!() };
+    let content = format!(
+        "\n[{{\"user_id\":\"{a}\"}}, \"{b}\"]\n{{\"properties\": {{\"id\": \"{c}\"}}, \"rawId\": \"{c}\"}}"
+    );
+    let ids = File::new("lists", content);
+    assert_eq!(delete(&emulator, &ids, &[]).stderr, format!("acs: {ids}: 3 deleted\n"));
+
+    let content = "{\"user_id\":\"8:acs:a\"}\n{\"token\":\"CANARY\"}\n\n{\"user_id\":1}\n{\"CANARY";
+    let ids = File::new("bad-json", content);
+    assert_eq!(
+        delete(&emulator, &ids, &[]).stderr,
+        format!(
+            "acs: {ids}:2: user id is empty: expected 8:acs:<resource>_<user>\n\
+             acs: {ids}:4: user id is empty: expected 8:acs:<resource>_<user>\n\
+             acs: {ids}:5: it is no JSON\n\
+             acs: {ids}: 3 malformed: nothing was deleted\n"
         )
     );
-    assert_eq!((ended.stdout.as_str(), ended.code()), ("", Some(0)));
 }
 
 #[test]
@@ -139,14 +212,10 @@ fn a_service_that_is_not_reached_ends_it_early() {
     let settings = "endpoint=http://127.0.0.1:1;accesskey=c2VjcmV0";
     let ended = run(tool().args(arguments).env(QUICKSTART_VARIABLE, settings));
     assert_eq!((ended.stdout.as_str(), ended.code()), ("", Some(1)), "{ended:?}");
-    let failed = ended.stderr.lines().filter(|line| line.starts_with("acs: 8:")).count();
-    // The last of them and those that were under way with it.
-    assert!((20..40).contains(&failed), "{ended:?}");
-    let summary = format!(
-        "acs: {ids}: 0 deleted, {failed} failed, {} not tried, since the service was not reached many times in a row",
-        200 - failed
-    );
-    assert_eq!(ended.stderr.lines().last(), Some(&*summary));
+    // Nobody is given up: the next run goes on.
+    let summary = format!("acs: {ids}: 0 deleted, 200 left: not reached: delete_user: ");
+    assert!(ended.stderr.starts_with(&summary), "{ended:?}");
+    assert_eq!(ended.stderr.lines().count(), 1);
 }
 
 #[test]
@@ -175,7 +244,10 @@ fn a_refused_credential_ends_it_early() {
     let failed = ended.stderr.lines().filter(|line| line.starts_with("acs: 8:")).count();
     assert!((1..=10).contains(&failed), "{ended:?}");
     assert_eq!(emulator.request_count() - sent_before, failed as u64);
-    let summary = format!("acs: {ids}: 0 deleted, {failed} failed, {} not tried", 40 - failed);
+    let summary = format!(
+        "acs: {ids}: 0 deleted, {failed} failed, {} left: they would fail in the same way",
+        40 - failed
+    );
     assert_eq!(ended.stderr.lines().last(), Some(summary.as_str()));
     assert_eq!(emulator.users(), users);
 }
