@@ -135,7 +135,11 @@ fn what_is_no_acceptable_http_is_refused_and_the_connection_closed() {
     let long = "a".repeat(70_000);
     for (request, status, reason) in [
         ("nonsense\r\n\r\n".to_owned(), 400, "this is not well-formed HTTP/1.1"),
-        ("\u{16}\u{3}\u{1}".to_owned(), 400, "this is TLS; the emulator speaks http, not https"),
+        (
+            "\u{16}\u{3}\u{1}".to_owned(),
+            400,
+            "this is TLS; the emulator speaks http, not https, unless started with --tls",
+        ),
         (
             "POST /identities HTTP/1.1\r\n\r\n".to_owned(),
             400,
