@@ -70,6 +70,7 @@ pub(super) fn serve(
     let mut connection = Connection {
         socket,
         is_tls_missing: tls.is_some() && secured.is_none(),
+        is_silent_tls: secured.is_some(),
         stream: secured.as_mut().map_or(&mut plain, |stream| &mut **stream),
         state,
         buffer: Vec::new(),
@@ -81,11 +82,8 @@ pub(super) fn serve(
             Ok(true) => {}
             Ok(false) => return Ok(()),
             Err(error) => {
-                // Said by TLS; sockets fail in other ways.
-                if error.kind() == ErrorKind::InvalidData {
-                    state.record_failure(format!(
-                        "TLS failed: {error}; the client has to trust the authority of the emulator's certificate"
-                    ));
+                if connection.is_silent_tls && !state.stopping.load(Ordering::SeqCst) {
+                    state.record_failure(tls_failure(&error));
                 }
                 return Err(error);
             }
@@ -98,6 +96,8 @@ struct Connection<'a> {
     socket: &'a TcpStream,
     stream: &'a mut dyn Stream,
     is_tls_missing: bool,
+    /// It is TLS, and no byte of a request has come through it yet.
+    is_silent_tls: bool,
     state: &'a State,
     /// What arrived and is not consumed yet: a part of a request, or requests sent ahead.
     buffer: Vec<u8>,
@@ -293,6 +293,7 @@ impl Connection<'_> {
             return Err(ErrorKind::UnexpectedEof.into());
         }
         self.buffer.extend_from_slice(part.get(..length).unwrap_or_default());
+        self.is_silent_tls = false;
         Ok(())
     }
 
@@ -358,41 +359,20 @@ impl Connection<'_> {
     }
 }
 
+/// Clients that refuse the certificate say so by an alert, or by closing.
+fn tls_failure(error: &io::Error) -> String {
+    let problem = match error.kind() {
+        ErrorKind::InvalidData => error.to_string(),
+        _ => "the client left before it sent a request".to_owned(),
+    };
+    format!(
+        "TLS failed: {problem}; clients have to trust the authority of the emulator's certificate"
+    )
+}
+
 fn malformed() -> Failure {
     Failure::Refused(400, "this is not well-formed HTTP/1.1", None)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::TcpListener;
-
-    use super::super::clock::Clock;
-    use super::super::random::Random;
-    use super::super::service::{Service, SharedKey};
-    use super::*;
-
-    #[test]
-    fn a_connection_without_a_whole_request_is_closed_after_a_while() {
-        let service = Service::new(SharedKey::from_bytes(vec![7]), false, Random::from_seed(1));
-        let state = State::new(service, Clock::default(), None);
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let answered = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-        for sent in ["", "POST / HTTP/1.1\r\nHost:", answered] {
-            let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-            client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-            client.write_all(sent.as_bytes()).unwrap();
-            let (stream, _) = listener.accept().unwrap();
-            let served = thread::scope(|scope| {
-                let serving =
-                    scope.spawn(|| serve(&stream, None, &state, Duration::from_millis(50)));
-                serving.join().unwrap()
-            });
-            let kind = served.unwrap_err().kind();
-            assert!(matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut), "{kind:?}");
-            drop(stream);
-            let mut text = String::new();
-            client.read_to_string(&mut text).unwrap();
-            assert_eq!(text.is_empty(), sent != answered, "{text}");
-        }
-    }
-}
+mod tests;

@@ -72,6 +72,7 @@ impl RecordedRequest {
     #[must_use]
     pub fn to_json(&self) -> String {
         let or_null = |text: Option<&str>| text.map_or_else(|| "null".to_owned(), json::text);
+        let client_request_id = self.header("x-ms-client-request-id").map(redacted);
         let status = self.status.map_or_else(|| "null".to_owned(), |status| status.to_string());
         json::object([
             ("time", json::text(&self.time_text())),
@@ -81,7 +82,7 @@ impl RecordedRequest {
             ("status", status),
             ("fault", self.struck_by_fault.to_string()),
             ("refusal", or_null(self.refusal())),
-            ("clientRequestId", or_null(self.header("x-ms-client-request-id"))),
+            ("clientRequestId", or_null(client_request_id.as_deref())),
         ])
     }
 

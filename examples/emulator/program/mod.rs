@@ -1,6 +1,7 @@
 //! The program: its options, and what it prints.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -56,6 +57,7 @@ const MAX_CLOCK_ERROR: Duration = Duration::from_secs(10_000 * 60 * 60);
 
 /// Runs until the process is stopped, or returns the exit code of what prevents that.
 pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    make_room_for_connections();
     let arguments = arguments.map(OsString::into_string);
     let Ok(arguments) = arguments.collect::<Result<Vec<String>, _>>() else {
         // Not echoed: it may be a key.
@@ -233,6 +235,14 @@ impl Settings {
             .map_err(|error| (1, format!("cannot print the connection string: {error}")))?;
         Ok(emulator)
     }
+}
+
+/// Linux enlarges the table of open files in steps, and each step stops a program with threads for
+/// some milliseconds. In a burst of connections, the queue of those not yet accepted then overflows,
+/// and clients try again after a second. Before the first thread, it costs a millisecond.
+fn make_room_for_connections() {
+    let files = (0..2_000).map_while(|_| File::open("/dev/null").ok());
+    drop(files.collect::<Vec<_>>());
 }
 
 fn failed(code: u8, message: &str) -> ExitCode {

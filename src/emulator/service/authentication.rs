@@ -307,7 +307,7 @@ mod tests {
         }
         let denial = check("c2VjcmV0", "h:1", Method::DELETE, sent, &sign(&key.bytes, "DELETE"))
             .unwrap_err();
-        let expected = "the signature does not match: the key or the string to sign differs; the string to sign is ";
+        let expected = "the signature does not match: the key or the string to sign differs (to learn which, send yours in base64 as x-ms-hmac-string-to-sign-base64); the string to sign is ";
         assert!(denial.explanation.starts_with(expected), "{}", denial.explanation);
         let right = format!("DELETE\n{sent}\n{tail}");
         let denial =

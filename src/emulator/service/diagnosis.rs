@@ -9,6 +9,8 @@ use super::string_to_sign::{HASH_OF_NOTHING, Mistake, Part, STRING_TO_SIGN, Sign
 use crate::emulator::random::hex;
 use crate::emulator::request::percent_decoded;
 
+const PYTHON_BYTES: &str = "that is how Python prints bytes: decode them to text";
+
 /// Says why a signature does not match: a usual mistake, also one under a wrong key or with wrong
 /// line ends, or what the client tells.
 pub(super) fn of_signature(signed: &Signed<'_>, signature: &[u8], key: &SharedKey) -> String {
@@ -41,7 +43,9 @@ pub(super) fn of_signature(signed: &Signed<'_>, signature: &[u8], key: &SharedKe
             signed.parts_unlike(told)
         ),
         Some(_) => "the key differs".to_owned(),
-        None => "the key or the string to sign differs".to_owned(),
+        None => format!(
+            "the key or the string to sign differs (to learn which, send yours in base64 as {STRING_TO_SIGN})"
+        ),
     };
     let told = told.map(|told| format!("{}, as {STRING_TO_SIGN} says", but(&told)));
     format!("{reason}; the string to sign is {expected:?}{}", told.unwrap_or_default())
@@ -54,6 +58,7 @@ pub(super) fn of_content_hash(received: &str, body: &[u8]) -> Option<&'static st
     let with_spaces = without_spaces(body, true);
     Some(match received {
         HASH_OF_NOTHING => "that is the hash of an empty body",
+        _ if received.starts_with("b'") => PYTHON_BYTES,
         _ if received.eq_ignore_ascii_case(&digits) => "that is hexadecimal, not base64",
         _ if received == BASE64_STANDARD.encode(&digits)
             || received == BASE64_STANDARD.encode(format!("{digits}\n")) =>
@@ -98,15 +103,16 @@ pub(super) fn of_signature_text(text: &str) -> Option<&'static str> {
     let decoded = |text: &str| BASE64_STANDARD.decode(text).ok();
     let is_right = |text: &str| decoded(text).is_some_and(|bytes| bytes.len() == 32);
     Some(match text {
-        _ if is_hash(text) => "it is hexadecimal",
+        _ if text.starts_with("b'") => PYTHON_BYTES,
+        _ if is_hash(text) => "that is hexadecimal",
         _ if is_hash(String::from_utf8_lossy(&decoded(text).unwrap_or_default()).trim_end()) => {
-            "it is the base64 of hexadecimal digits"
+            "that is the base64 of hexadecimal digits"
         }
         _ if is_right(&text.replace('-', "+").replace('_', "/")) => {
-            "it is base64url, with - and _ in place of + and /"
+            "that is base64url, with - and _ in place of + and /"
         }
         _ if is_right(&format!("{text}=")) => "the = at its end is missing",
-        _ if is_right(&percent_decoded(text).unwrap_or_default()) => "it is percent-encoded",
+        _ if is_right(&percent_decoded(text).unwrap_or_default()) => "that is percent-encoded",
         _ => return None,
     })
 }

@@ -48,7 +48,7 @@ pub(super) struct Signed<'a> {
     pub(super) content_hash: &'a str,
 }
 
-const WRONG_LINE_ENDS: [(&str, &str); 7] = [
+const WRONG_LINE_ENDS: [(&str, &str); 8] = [
     (
         "\\n\0\n",
         "a backslash and an n were signed in place of line feeds, and a line feed behind the last line (bash's echo does both; use printf)",
@@ -60,6 +60,7 @@ const WRONG_LINE_ENDS: [(&str, &str); 7] = [
     ("\n\0\n", "a line feed was signed behind the last line"),
     ("\r\n\0", "the lines were joined with CR LF in place of LF"),
     ("\r\n\0\r\n", "the lines were ended with CR LF in place of LF"),
+    ("\r\n\0\r", "the lines were ended with CR LF in place of LF"),
     ("\0", "the lines were joined without line feeds"),
     (" \0", "the lines were joined with spaces in place of line feeds"),
 ];

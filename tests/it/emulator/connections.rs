@@ -61,6 +61,24 @@ fn clients_are_served_at_once() {
 }
 
 #[test]
+fn hundreds_of_connections_at_once_are_served() {
+    let emulator = Emulator::start().unwrap();
+    let request = post("/identities", "").signed(&emulator);
+    for _ in 0..2 {
+        let mut streams: Vec<_> = (0..300).map(|_| connect(&emulator)).collect();
+        // The last first: none waits for another to end.
+        for stream in streams.iter_mut().rev() {
+            stream.get_mut().write_all(request.as_bytes()).unwrap();
+            assert_eq!(read_answer(stream).unwrap().status, 201);
+        }
+        assert_eq!(emulator.open_connections(), 300);
+        drop(streams);
+        until(|| emulator.open_connections() == 0);
+    }
+    assert_eq!(emulator.users().len(), 600);
+}
+
+#[test]
 fn stopping_ends_all_connections_promptly() {
     let emulator = Emulator::start().unwrap();
     emulator.inject(Fault::stall());

@@ -292,6 +292,13 @@ fn refuses_bad_arguments_without_repeating_a_key() {
             vec!["--clock-ahead", "2d"],
             "--clock-ahead: \"2d\" is no time, such as 20m or 2h; see --help",
         ),
+        (
+            vec!["--clock-ahead=1m", "--clock-behind=1m"],
+            "--clock-ahead and --clock-behind exclude each other",
+        ),
+        (vec!["--tls=CANARY"], "--tls takes no value; see --help"),
+        (vec!["--log-format=CANARY"], "--log-format needs text or json; see --help"),
+        (vec!["--seed=CANARY"], "--seed needs a number from 0 to 18446744073709551615; see --help"),
         (vec!["--bearer-token"], "--bearer-token needs a token; see --help"),
         (vec!["--fault"], "--fault needs SPEC; see --help"),
         (
@@ -341,17 +348,9 @@ fn help_tells_of_every_option_and_its_examples_work() {
     let help = run(example("emulator").arg("--help"));
     let text = String::from_utf8(help.stdout).unwrap();
     assert!(help.status.success() && text.starts_with("Runs a local identity service"), "{text}");
-    for option in [
-        "address",
-        "access-key",
-        "bearer-token",
-        "teams-token",
-        "clock-ahead",
-        "clock-behind",
-        "throttling",
-        "fault",
-        "help",
-    ] {
+    let options = "address tls tls-name tls-authority access-key bearer-token teams-token clock-ahead \
+                   clock-behind throttling seed log-format fault help";
+    for option in options.split_whitespace() {
         assert!(text.contains(&format!("\n  --{option}")), "{option}");
     }
     let examples = text.split("For example ").nth(1).unwrap().lines().next().unwrap();
