@@ -285,7 +285,7 @@ mod tests {
             ),
             (
                 format!("DELETE\n{}\n{tail}", &sent[1..]),
-                "the path was signed without its leading slash (the SDKs of 2020 do so over http: they need https)",
+                "the path was signed without its leading slash (Python's SDKs before 1.4.0 do so over http: they need https)",
             ),
             (
                 format!("DELETE\n{sent}\n{}", tail.replace(';', "\n")),

@@ -171,7 +171,7 @@ impl Signed<'_> {
             (self.request.path().to_owned(), "the query was not signed"),
             (
                 target.trim_start_matches('/').to_owned(),
-                "the path was signed without its leading slash (the SDKs of 2020 do so over http: they need https)",
+                "the path was signed without its leading slash (Python's SDKs before 1.4.0 do so over http: they need https)",
             ),
             (format!("http://{}{target}", self.host), WHOLE_URL),
             (format!("https://{}{target}", self.host), WHOLE_URL),
