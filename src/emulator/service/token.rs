@@ -10,9 +10,9 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::authentication::SharedKey;
-use super::json;
-use super::random::hex;
+use super::key::SharedKey;
+use crate::emulator::json;
+use crate::emulator::random::hex;
 
 /// What a token says.
 pub(super) struct Claims<'a> {
@@ -22,7 +22,7 @@ pub(super) struct Claims<'a> {
     pub(super) scopes: &'a [String],
     pub(super) issued_at: SystemTime,
     pub(super) expires_on: SystemTime,
-    /// Tells apart two tokens of one second.
+    /// Distinguishes two tokens of one second.
     pub(super) unique: String,
 }
 

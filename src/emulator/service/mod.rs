@@ -1,21 +1,37 @@
-//! The identity service as a function: request, instant, state → answer. No sockets, no clock.
+//! The identity service as a function: request, instant, state → response. No sockets, no clock.
 
 use std::collections::HashSet;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use super::authentication::{SharedKey, authenticate};
-use super::body::TokenOrder;
-use super::directory::Directory;
+mod authentication;
+mod body;
+mod diagnosis;
+mod directory;
+mod key;
+mod string_to_sign;
+mod teams;
+mod throttle;
+mod token;
+mod version;
+
+use authentication::authenticate;
+use body::TokenOrder;
+use directory::Directory;
+use teams::{TeamsExchange, TeamsUsers};
+use throttle::{Limit, Throttle};
+use token::Claims;
+use version::{ApiVersion, advertised};
+
 use super::json;
 use super::random::Random;
-use super::request::{Operation, Request, Route};
+use super::request::{Operation, Request, Route, Unrouted};
 use super::response::{Problem, Response};
-use super::teams::{TeamsExchange, TeamsUser, TeamsUsers};
-use super::throttle::{Limit, Throttle};
-use super::token::Claims;
-use super::version::{ApiVersion, advertised};
 use crate::timestamp;
+
+pub use directory::IssuedToken;
+pub(super) use key::SharedKey;
+pub(super) use teams::TeamsUser;
 
 // Ours: nothing public shows the scopes of a Teams user's token.
 const TEAMS_SCOPES: [&str; 2] = ["chat", "voip"];
@@ -24,6 +40,8 @@ const TEAMS_SCOPES: [&str; 2] = ["chat", "voip"];
 pub(super) struct Service {
     key: SharedKey,
     resource: String,
+    /// For ids alone, so that a fixed seed gives the same ids whatever else is asked.
+    ids: Random,
     random: Random,
     directory: Directory,
     bearer_tokens: HashSet<String>,
@@ -31,18 +49,12 @@ pub(super) struct Service {
     throttle: Option<Throttle>,
 }
 
-/// An answer, and for the record why it is not a success.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) response: Response,
-    pub(super) refusal: Option<String>,
-}
-
 impl Service {
     pub(super) fn new(key: SharedKey, throttling: bool, mut random: Random) -> Self {
         Self {
             key,
             resource: random.guid(),
+            ids: random.fork(),
             random,
             directory: Directory::default(),
             bearer_tokens: HashSet::new(),
@@ -51,7 +63,12 @@ impl Service {
         }
     }
 
-    pub(super) fn answer(&mut self, request: &Request, now: SystemTime) -> Answer {
+    /// The response, and for the record why it is not a success.
+    pub(super) fn respond(
+        &mut self,
+        request: &Request,
+        now: SystemTime,
+    ) -> (Response, Option<String>) {
         let route = request.route();
         let outcome = self.perform(request, &route, now);
         let is_handled = outcome.as_ref().map_or_else(|problem| problem.advertises, |_| true);
@@ -60,21 +77,20 @@ impl Service {
             Err(problem) => {
                 let response = match &route {
                     _ if !problem.code.is_empty() => Response::problem(&problem),
-                    Route::WrongMethod(allow) => Response::empty(405).with_header("Allow", *allow),
+                    Err(Unrouted::WrongMethod(allow)) => {
+                        Response::empty(405).with_header("Allow", *allow)
+                    }
                     _ => Response::empty(problem.status),
                 };
                 let told = || format!("{}: {}", problem.code, problem.message);
                 (response, Some(problem.explanation.clone().unwrap_or_else(told)))
             }
         };
-        let advertised = match route {
-            Route::Operation(operation, _) if is_handled => Some(advertised(operation)),
-            _ => None,
-        };
-        Answer { response: self.dressed(response, advertised, request, now), refusal }
+        let advertised = route.ok().filter(|_| is_handled).map(|route| advertised(route.operation));
+        (self.dressed(response, advertised, request, now), refusal)
     }
 
-    /// Adds the headers of every answer.
+    /// Adds the headers of every response.
     pub(super) fn dressed(
         &mut self,
         response: Response,
@@ -86,8 +102,32 @@ impl Service {
         response.dressed(advertised, client_request_id, now, &mut self.random)
     }
 
+    /// Forgets all identities and tokens; a fixed seed begins anew.
+    pub(super) fn reset(&mut self) {
+        self.directory = Directory::default();
+        self.throttle = self.throttle.take().map(|_| Throttle::default());
+        self.ids.rewind();
+    }
+
     pub(super) fn users(&self) -> Vec<String> {
-        self.directory.ids()
+        self.directory.identities().map(|(id, _)| id.clone()).collect()
+    }
+
+    /// The valid tokens of an identity that exists, oldest first.
+    pub(super) fn tokens_of(&self, id: &str, now: SystemTime) -> Option<Vec<IssuedToken>> {
+        Some(self.directory.identity(id)?.valid_tokens(now).cloned().collect())
+    }
+
+    /// All identities with their valid tokens.
+    pub(super) fn users_json(&self, now: SystemTime) -> String {
+        json::array(self.directory.identities().map(|(id, identity)| {
+            let tokens = identity.valid_tokens(now).map(|token| {
+                let scopes = json::array(token.scopes().iter().map(|scope| json::text(scope)));
+                let expires_on = json::text(&date_text(token.expires_on()));
+                json::object([("scopes", scopes), ("expiresOn", expires_on)])
+            });
+            json::object([("id", json::text(id)), ("tokens", json::array(tokens))])
+        }))
     }
 
     pub(super) fn is_token_valid(&self, token: &str, now: SystemTime) -> bool {
@@ -105,7 +145,7 @@ impl Service {
     fn perform(
         &mut self,
         request: &Request,
-        route: &Route,
+        route: &Result<Route, Unrouted>,
         now: SystemTime,
     ) -> Result<Response, Problem> {
         // Ours: the signature is checked before anything else, as the gateway stands before the
@@ -113,18 +153,18 @@ impl Service {
         authenticate(request, now, &self.key, &self.bearer_tokens).map_err(|denial| {
             Problem::new(401, "Denied", denial.message, None).explained(denial.explanation)
         })?;
-        let (operation, id) = match route {
-            Route::Operation(operation, id) => (*operation, id.as_str()),
-            Route::WrongMethod(_) => return Err(unrouted(405, "the path takes another method")),
-            Route::Unknown => return Err(unrouted(404, "no operation has this path")),
-        };
-        let version = ApiVersion::of(request, operation)?;
-        match operation {
+        let route = route.as_ref().map_err(|unrouted| match unrouted {
+            Unrouted::WrongMethod(_) => Problem::unrouted(405, "the path takes another method"),
+            Unrouted::UnknownPath => Problem::unrouted(404, "no operation has this path"),
+        })?;
+        let version = ApiVersion::of(request, route)?;
+        let id = route.id.as_str();
+        match route.operation {
             Operation::Create => self.create(request, version, now),
             Operation::Get => self.get(id, version),
             Operation::Delete => self.delete(id, now),
             Operation::Issue => self.issue(id, request, version, now),
-            Operation::Revoke => self.revoke(id, now),
+            Operation::Revoke => self.revoke(id, request, version, now),
             Operation::Exchange => self.exchange(request, version, now),
         }
     }
@@ -135,15 +175,21 @@ impl Service {
         version: ApiVersion,
         now: SystemTime,
     ) -> Result<Response, Problem> {
+        if version.is_first() {
+            // Ours: a body is ignored; no client sent one.
+            self.admit(Limit::Create, now)?;
+            let id = self.directory.create(&self.resource, None, &mut self.ids);
+            return Ok(Response::json(200, json::object([("id", json::text(&id))])));
+        }
         let order = TokenOrder::of_create(request, version)?;
         let scopes = order.scopes;
         let limit = if scopes.is_empty() { Limit::Create } else { Limit::CreateWithToken };
         self.admit(limit, now)?;
 
-        let id = self.directory.create(&self.resource, order.custom_id, &mut self.random);
+        let id = self.directory.create(&self.resource, order.custom_id, &mut self.ids);
         let token = (!scopes.is_empty()).then(|| self.token_for(&id, &scopes, order.life, now));
         let identity = self.identity_json(&id, version);
-        let token = token.map(|token| ("accessToken", token));
+        let token = token.map(|token| ("accessToken", json::object(token)));
         let body = json::object([("identity", identity)].into_iter().chain(token));
         Ok(Response::json(201, body))
     }
@@ -159,9 +205,18 @@ impl Service {
         if self.directory.delete(id) { Ok(Response::no_content()) } else { Err(not_owned()) }
     }
 
-    fn revoke(&mut self, id: &str, now: SystemTime) -> Result<Response, Problem> {
+    fn revoke(
+        &mut self,
+        id: &str,
+        request: &Request,
+        version: ApiVersion,
+        now: SystemTime,
+    ) -> Result<Response, Problem> {
+        let issued_before =
+            if version.is_first() { body::tokens_valid_from(request)? } else { None };
         self.admit(Limit::Revoke, now)?;
-        if self.directory.revoke(id) { Ok(Response::no_content()) } else { Err(not_owned()) }
+        let is_known = self.directory.revoke(id, issued_before);
+        if is_known { Ok(Response::no_content()) } else { Err(not_owned()) }
     }
 
     fn issue(
@@ -175,7 +230,9 @@ impl Service {
         let order = TokenOrder::of_issue(request, version)?;
         self.admit(Limit::Issue, now)?;
         self.directory.identity(id).ok_or_else(not_owned)?;
-        Ok(Response::json(200, self.token_for(id, &order.scopes, order.life, now)))
+        let token = self.token_for(id, &order.scopes, order.life, now);
+        let id = version.is_first().then(|| ("id", json::text(id)));
+        Ok(Response::json(200, json::object(id.into_iter().chain(token))))
     }
 
     fn exchange(
@@ -202,22 +259,23 @@ impl Service {
         self.admit(Limit::Exchange, now)?;
         // Ours: a Teams user's raw id, as other services name it; no such token is public.
         let identity = format!("8:orgid:{object_id}");
-        let token = self.sign(&identity, &TEAMS_SCOPES.map(str::to_owned), now, expires_on);
-        self.directory.remember_teams(&token, expires_on);
-        Ok(Response::json(200, token_json(&token, expires_on)))
+        let scopes = TEAMS_SCOPES.map(str::to_owned);
+        let token = self.sign(&identity, &scopes, now, expires_on);
+        self.directory.remember_teams(IssuedToken::new(&token, &scopes, now, expires_on));
+        Ok(Response::json(200, json::object(token_json(&token, expires_on))))
     }
 
-    /// Issues a token to an identity that exists; its JSON.
+    /// Issues a token to an identity that exists; the members of its JSON.
     fn token_for(
         &mut self,
         id: &str,
         scopes: &[String],
         life: Duration,
         now: SystemTime,
-    ) -> String {
+    ) -> [(&'static str, String); 2] {
         let expires_on = later(now, life);
         let token = self.sign(id, scopes, now, expires_on);
-        self.directory.remember(id, &token, now, expires_on);
+        self.directory.remember(id, IssuedToken::new(&token, scopes, now, expires_on));
         token_json(&token, expires_on)
     }
 
@@ -267,14 +325,8 @@ fn not_owned() -> Problem {
     Problem::new(401, "IdentityNotOwned", message, None).advertising()
 }
 
-// Ours: an empty body, as web servers answer where no operation is.
-fn unrouted(status: u16, explanation: &str) -> Problem {
-    Problem::new(status, "", "", None).explained(explanation.to_owned())
-}
-
-fn token_json(token: &str, expires_on: SystemTime) -> String {
-    let expires_on = json::text(&date_text(expires_on));
-    json::object([("token", json::text(token)), ("expiresOn", expires_on)])
+fn token_json(token: &str, expires_on: SystemTime) -> [(&'static str, String); 2] {
+    [("token", json::text(token)), ("expiresOn", json::text(&date_text(expires_on)))]
 }
 
 /// Empty outside the years 1970 to 9999, where no request can be signed either.
@@ -292,97 +344,4 @@ fn later(instant: SystemTime, by: Duration) -> SystemTime {
 }
 
 #[cfg(test)]
-mod tests {
-    use ureq::http::{HeaderMap, HeaderValue, Method, header};
-
-    use super::*;
-
-    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
-
-    fn service() -> Service {
-        let mut service =
-            Service::new(SharedKey::from_bytes(vec![7; 64]), false, Random::from_seed(1));
-        service.accept_bearer_token("bearer".to_owned());
-        service
-    }
-
-    fn ask(
-        service: &mut Service,
-        now: SystemTime,
-        method: Method,
-        path: &str,
-        body: &str,
-    ) -> (u16, String) {
-        let headers = HeaderMap::from_iter([
-            (header::AUTHORIZATION, HeaderValue::from_static("Bearer bearer")),
-            (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        ]);
-        let target = format!("{path}?api-version=2025-03-02-preview");
-        let request = Request { method, target, headers, body: body.into() };
-        let answer = service.answer(&request, now);
-        let bytes = answer.response.encode(false, false, false).bytes;
-        let text = String::from_utf8(bytes).unwrap();
-        (answer.response.status, text.split_once("\r\n\r\n").unwrap().1.to_owned())
-    }
-
-    #[test]
-    fn a_token_lives_until_it_expires_is_revoked_or_loses_its_user() {
-        let mut service = service();
-        let body = r#"{"createTokenWithScopes":["chat"],"expiresInMinutes":60}"#;
-        let (status, answer) = ask(&mut service, NOW, Method::POST, "/identities", body);
-        assert_eq!(status, 201);
-        let token = answer.split(r#""token":""#).nth(1).unwrap().split('"').next().unwrap();
-        let id = service.users().remove(0);
-
-        assert!(answer.ends_with(r#""expiresOn":"1970-01-01T01:00:00+00:00"}}"#), "{answer}");
-        assert!(service.is_token_valid(token, NOW + Duration::from_secs(3_599)));
-        assert!(!service.is_token_valid(token, NOW + Duration::from_secs(3_600)));
-        assert!(!service.is_token_valid(&token.to_uppercase(), NOW));
-
-        let path = format!("/identities/{id}/:revokeAccessTokens");
-        assert_eq!(ask(&mut service, NOW, Method::POST, &path, "").0, 204);
-        assert!(!service.is_token_valid(token, NOW));
-
-        // Issued in the second of the revocation, and another token all the same.
-        let path = format!("/identities/{id}/:issueAccessToken");
-        let (_, answer) = ask(&mut service, NOW, Method::POST, &path, r#"{"scopes":["chat"]}"#);
-        let token = answer.split('"').nth(3).unwrap();
-        assert!(service.is_token_valid(token, NOW));
-        let path = format!("/identities/{id}");
-        assert_eq!(ask(&mut service, NOW, Method::DELETE, &path, "").0, 204);
-        assert!(!service.is_token_valid(token, NOW));
-        assert_eq!(ask(&mut service, NOW, Method::DELETE, &path, "").0, 401);
-    }
-
-    #[test]
-    fn a_custom_id_names_one_identity_and_shows_its_last_token() {
-        let mut service = service();
-        let now = NOW + Duration::from_millis(1_500);
-        let create = r#"{"customId":"alice"}"#;
-        let (_, first) = ask(&mut service, now, Method::POST, "/identities", create);
-        let id = service.users().remove(0);
-        assert_eq!(first, format!(r#"{{"identity":{{"customId":"alice","id":"{id}"}}}}"#));
-
-        let create = r#"{"customId":"alice","createTokenWithScopes":["voip"]}"#;
-        let (status, again) = ask(&mut service, now, Method::POST, "/identities", create);
-        let identity = format!(
-            r#"{{"customId":"alice","lastTokenIssuedAt":"1970-01-01T00:00:01+00:00","id":"{id}"}}"#
-        );
-        assert_eq!(status, 201);
-        assert!(
-            again.starts_with(&format!(r#"{{"identity":{identity},"accessToken":{{"#)),
-            "{again}"
-        );
-
-        let (status, got) = ask(&mut service, now, Method::GET, &format!("/identities/{id}"), "");
-        assert_eq!((status, got), (200, identity));
-        assert_eq!(service.users().len(), 1);
-    }
-
-    #[test]
-    fn the_same_state_and_request_give_the_same_answer() {
-        let body = r#"{"createTokenWithScopes":["chat"]}"#;
-        let answer = || ask(&mut service(), NOW, Method::POST, "/identities", body);
-        assert_eq!(answer(), answer());
-    }
-}
+mod tests;

@@ -1,13 +1,14 @@
 //! Request bodies, judged as the service judges them.
 
 use std::ops::RangeInclusive;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value};
 
-use super::request::Request;
-use super::response::Problem;
 use super::version::ApiVersion;
+use crate::emulator::request::Request;
+use crate::emulator::response::Problem;
+use crate::timestamp;
 
 /// What a caller may ask for; the longest is the default.
 const LIFE_MINUTES: RangeInclusive<i32> = 60..=1440;
@@ -83,22 +84,33 @@ impl TokenOrder {
     }
 }
 
-/// The body's members. An empty body and `null` have none.
+/// Since when tokens are valid, as the revocation of 2020 says. All are revoked without it.
+pub(super) fn tokens_valid_from(request: &Request) -> Result<Option<SystemTime>, Problem> {
+    let body = members(request, "application/merge-patch+json")?;
+    member(&body, "tokensValidFrom", |value| timestamp::parse_rfc3339(value.as_str()?))
+}
+
+/// The members of a JSON body.
 pub(super) fn object(request: &Request) -> Result<Map<String, Value>, Problem> {
+    members(request, "application/json")
+}
+
+/// An empty body and `null` have no members.
+fn members(request: &Request, expected: &str) -> Result<Map<String, Value>, Problem> {
     if request.body.is_empty() {
         return Ok(Map::new());
     }
     let content_type = request.header("content-type").unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    if !media_type.eq_ignore_ascii_case("application/json") {
-        // Ours: ASP.NET's status; nothing public shows the service's answer.
-        let message = "The Content-Type has to be application/json.";
+    if !media_type.eq_ignore_ascii_case(expected) {
+        // Ours: ASP.NET's status; nothing public shows the service's response.
+        let message = format!("The Content-Type has to be {expected}.");
         return Err(Problem::new(415, "UnsupportedMediaType", message, None));
     }
     match serde_json::from_slice(&request.body) {
         Ok(Value::Object(members)) => Ok(members),
         Ok(Value::Null) => Ok(Map::new()),
-        // Ours: nothing public shows the answer to a body that is not the expected JSON.
+        // Ours: nothing public shows the response to a body that is not the expected JSON.
         Ok(_) | Err(_) => Err(Problem::validation("The body is not a JSON object.", None)),
     }
 }
@@ -111,7 +123,7 @@ pub(super) fn member<T>(
 ) -> Result<Option<T>, Problem> {
     match body.get(name) {
         None | Some(Value::Null) => Ok(None),
-        // Ours: nothing public shows the answer to a member of another type.
+        // Ours: nothing public shows the response to a member of another type.
         Some(value) => read(value)
             .map(Some)
             .ok_or_else(|| Problem::validation(format!("{name}: The value is not valid."), name)),

@@ -1,25 +1,28 @@
 //! What each api-version of the service can do.
 
-use super::request::{Operation, Request};
-use super::response::Problem;
+use crate::emulator::request::{Dialect, Operation, Request, Route};
+use crate::emulator::response::Problem;
 
 /// A version that the emulator speaks. They are dates, so their text sorts by age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ApiVersion(&'static str);
 
-/// The newest that was recorded of the real service, April 2025. It serves more than it advertises,
-/// and so does the emulator.
+/// The newest list recorded of the real service, April 2025. The service serves more than it
+/// advertises, and so does the emulator. The list is that of the identities as a whole, and not
+/// every path exists in every version of it: under 2020-07-20-preview2, tokens are issued and
+/// revoked by other paths.
 const ADVERTISED: &str = "2020-07-20-preview2, 2021-03-07, 2021-10-31-preview, 2021-11-01, 2022-06-01, 2022-10-01, 2023-10-01, 2025-03-02-preview";
 /// The same recordings, where a token is issued.
 const ADVERTISED_BY_ISSUE: &str = "2020-07-20-preview2, 2021-03-07, 2021-10-31-preview, 2021-11-01, 2022-06-01, 2022-10-01, 2023-10-01, 2025-03-02-preview, 2025-03-31-preview";
 /// The Teams exchange has a list of its own, last recorded in June 2023.
 const ADVERTISED_BY_EXCHANGE: &str = "2021-10-31-preview, 2022-06-01, 2022-10-01, 2023-08-01";
 
-// Ours: not spoken are 2020-07-20-preview1 and -preview2 (requests and answers of another shape),
-// 2021-03-31-preview1 (only its Teams exchange was recorded), and 2025-04-01-preview (a draft that
-// the service was never seen to serve). 2021-02-22-preview1, which the service listed until 2024,
-// is spoken as 2021-03-07; no request under it is public.
-const SUPPORTED: [&str; 13] = [
+// Ours: not spoken are 2020-07-20-preview1 (gone from the lists by 2021), 2021-03-31-preview1 (only
+// its Teams exchange was recorded), and 2025-04-01-preview (a draft that the service was never seen
+// to serve). 2021-02-22-preview1, which the service listed until 2024, is spoken as 2021-03-07; no
+// request under it is public.
+const SUPPORTED: [&str; 14] = [
+    FIRST_PREVIEW,
     "2021-02-22-preview1",
     "2021-03-07",
     "2021-10-31-preview",
@@ -34,20 +37,29 @@ const SUPPORTED: [&str; 13] = [
     "2026-07-22",
     "2026-09-23",
 ];
+const FIRST_PREVIEW: &str = "2020-07-20-preview2";
 const PREVIEW_WITH_CUSTOM_IDS: &str = "2025-03-02-preview";
 /// Advertised where a token is issued, and nowhere else.
 // Ours: spoken there as the stable versions around it; no request under it is public.
 const PREVIEW_OF_ISSUE: &str = "2025-03-31-preview";
 
 impl ApiVersion {
-    /// The version that a request names, if it has the operation.
-    pub(super) fn of(request: &Request, operation: Operation) -> Result<Self, Problem> {
+    /// The version that a request names, if it has the operation on this route.
+    pub(super) fn of(request: &Request, route: &Route) -> Result<Self, Problem> {
         let Some(text) = request.api_version() else {
-            // Ours: what ASP.NET answers by default.
+            // Ours: ASP.NET's default.
             let message = "An API version is required, but was not specified.";
             return Err(Problem::new(400, "ApiVersionUnspecified", message, None));
         };
-        let version = Self::parse(&text).filter(|version| match operation {
+        let version = Self::parse(&text);
+        let is_first = version.is_some_and(Self::is_first);
+        let is_known_route = route.dialect.is_none_or(|one| is_first == (one == Dialect::First));
+        if version.is_some() && !is_known_route {
+            let of = if is_first { "another" } else { FIRST_PREVIEW };
+            let explanation = format!("the path is that of {of} api-version, not of {text}");
+            return Err(Problem::unrouted(404, explanation));
+        }
+        let version = version.filter(|version| match route.operation {
             Operation::Exchange => version.has_teams_exchange(),
             // Ours: the path exists in every version, but nothing public shows a GET of an older
             // one.
@@ -65,6 +77,11 @@ impl ApiVersion {
             );
             Problem::new(400, "UnsupportedApiVersion", message, None)
         })
+    }
+
+    /// Whether the shapes of requests and responses are those of 2020.
+    pub(super) fn is_first(self) -> bool {
+        self.0 == FIRST_PREVIEW
     }
 
     pub(super) fn has_lifetimes(self) -> bool {
@@ -88,6 +105,7 @@ impl ApiVersion {
     pub(super) fn knows_scope(self, scope: &str) -> bool {
         match scope {
             "chat" | "voip" => true,
+            "pstn" => self.is_first(),
             "chat.join" | "chat.join.limited" | "voip.join" => self.0 >= "2023-10-01",
             _ => false,
         }
@@ -112,6 +130,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_advertised_version_is_spoken() {
+        for operation in Operation::ALL {
+            for version in advertised(operation).split(", ") {
+                assert!(ApiVersion::parse(version).is_some(), "{version}");
+            }
+        }
+    }
+
+    #[test]
     fn each_version_has_only_its_features() {
         let features = |text| {
             let version = ApiVersion::parse(text).unwrap();
@@ -121,24 +148,26 @@ mod tests {
                 version.has_lifetimes(),
                 version.knows_scope("voip.join"),
                 version.has_custom_ids(),
+                version.knows_scope("pstn"),
             ]
         };
-        assert_eq!(features("2021-02-22-preview1"), [false, false, false, false, false]);
-        assert_eq!(features("2021-03-07"), [false, false, false, false, false]);
-        assert_eq!(features("2021-10-31-preview"), [true, false, false, false, false]);
-        assert_eq!(features("2021-11-01"), [false, false, false, false, false]);
-        assert_eq!(features("2022-06-01"), [true, true, false, false, false]);
-        assert_eq!(features("2022-10-01"), [true, true, true, false, false]);
-        assert_eq!(features("2023-08-01"), [true, true, true, false, false]);
-        assert_eq!(features("2023-10-01"), [true, true, true, true, false]);
-        assert_eq!(features("2025-03-02-preview"), [true, true, true, true, true]);
-        assert_eq!(features("2026-09-23"), [true, true, true, true, false]);
+        assert_eq!(features("2020-07-20-preview2"), [false, false, false, false, false, true]);
+        assert_eq!(features("2021-02-22-preview1"), [false, false, false, false, false, false]);
+        assert_eq!(features("2021-03-07"), [false, false, false, false, false, false]);
+        assert_eq!(features("2021-10-31-preview"), [true, false, false, false, false, false]);
+        assert_eq!(features("2021-11-01"), [false, false, false, false, false, false]);
+        assert_eq!(features("2022-06-01"), [true, true, false, false, false, false]);
+        assert_eq!(features("2022-10-01"), [true, true, true, false, false, false]);
+        assert_eq!(features("2023-08-01"), [true, true, true, false, false, false]);
+        assert_eq!(features("2023-10-01"), [true, true, true, true, false, false]);
+        assert_eq!(features("2025-03-02-preview"), [true, true, true, true, true, false]);
+        assert_eq!(features("2026-09-23"), [true, true, true, true, false, false]);
     }
 
     #[test]
     fn speaks_no_other_version() {
         for text in [
-            "2020-07-20-preview2",
+            "2020-07-20-preview1",
             "2021-03-31-preview1",
             "2025-04-01-preview",
             "2023-10-02",

@@ -2,16 +2,16 @@
 //! the client's.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
-use super::request::Request;
-use super::string_to_sign::{STRING_TO_SIGN, Signed};
+use super::diagnosis;
+use super::key::{SharedKey, hmac_sha256};
+use super::string_to_sign::Signed;
+use crate::emulator::request::Request;
 use crate::timestamp;
 
 // Ours: the window of the identity service is not published; Azure App Configuration, which has the
@@ -24,43 +24,11 @@ pub(super) const DENIED: &str = "Denied by the resource provider.";
 
 const FORM: &str = "has to be \"HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature=<base64>\", or to name date in place of x-ms-date";
 
-/// The access key, as text for the connection string and as bytes for signing.
-pub(super) struct SharedKey {
-    text: String,
-    bytes: Vec<u8>,
-}
-
 /// Why a caller was turned away: what the service says, and what it never says.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Denial {
     pub(super) message: &'static str,
     pub(super) explanation: String,
-}
-
-impl SharedKey {
-    /// `None` for text that is not base64, or that decodes to nothing.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let bytes = BASE64_STANDARD.decode(text).ok().filter(|bytes| !bytes.is_empty())?;
-        Some(Self { text: text.to_owned(), bytes })
-    }
-
-    pub(super) fn from_bytes(bytes: Vec<u8>) -> Self {
-        Self { text: BASE64_STANDARD.encode(&bytes), bytes }
-    }
-
-    pub(super) fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    pub(super) fn sign(&self, message: &str) -> [u8; 32] {
-        hmac_sha256(&self.bytes, message)
-    }
-}
-
-impl fmt::Debug for SharedKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SharedKey").finish_non_exhaustive()
-    }
 }
 
 /// Checks the caller's signature or bearer token.
@@ -106,7 +74,11 @@ fn parse_authorization(value: &str) -> Result<(&'static str, &str), String> {
         .trim()
         .strip_prefix("SignedHeaders=")
         .and_then(|rest| rest.split_once("&Signature="))
-        .ok_or("SignedHeaders or Signature is missing")?;
+        .ok_or(if parameters.contains("Credential=") {
+            "Credential belongs to Azure App Configuration's scheme"
+        } else {
+            "SignedHeaders or Signature is missing"
+        })?;
     // Ours: no other list, no other order; these two are all that clients were seen to send.
     match headers {
         "x-ms-date;host;x-ms-content-sha256" => Ok(("x-ms-date", signature)),
@@ -131,13 +103,22 @@ fn is_token(byte: u8) -> bool {
 
 fn check_date(name: &str, text: &str, now: SystemTime) -> Result<(), Denial> {
     // Written back and compared: httpdate also reads two older forms and a wrong day of the week.
-    let parsed = httpdate::parse_http_date(text).ok();
-    let Some(date) =
-        parsed.filter(|date| timestamp::http_date(*date).is_some_and(|again| again == text))
-    else {
-        return denied(format!(
-            "the {name} header is {text:?}, not a date like \"Wed, 13 Apr 2022 18:09:12 GMT\""
-        ));
+    let read = |text: &str| {
+        let date = httpdate::parse_http_date(text).ok()?;
+        (timestamp::http_date(date)? == text).then_some(date)
+    };
+    let Some(date) = read(text) else {
+        // Ours: letter case is checked, too. A crate that signs lower-case dates says that the real
+        // service takes them.
+        let usual = diagnosis::date_in_usual_case(text);
+        return denied(match read(&usual) {
+            Some(_) => format!(
+                "the {name} header is {text:?}, which the emulator wants as {usual:?}; the real service may not mind the letter case"
+            ),
+            None => format!(
+                "the {name} header is {text:?}, not a date like \"Wed, 13 Apr 2022 18:09:12 GMT\""
+            ),
+        });
     };
     let (distance, direction) = match date.duration_since(now) {
         Ok(ahead) => (ahead, "ahead of"),
@@ -157,64 +138,36 @@ fn check_content_hash(received: &str, body: &[u8]) -> Result<(), Denial> {
     if received == expected {
         return Ok(());
     }
+    let reason = diagnosis::of_content_hash(received, body);
     Err(Denial {
         message: WRONG_CONTENT_HASH,
         explanation: format!(
-            "the x-ms-content-sha256 header is {received:?}, but the {} bytes of the body that arrived hash to {expected:?}",
-            body.len()
+            "the x-ms-content-sha256 header is {received:?}, but the {} bytes of the body that arrived hash to {expected:?}{}",
+            body.len(),
+            reason.map(|reason| format!(": {reason}")).unwrap_or_default()
         ),
     })
 }
 
 fn check_signature(signed: &Signed<'_>, signature: &str, key: &SharedKey) -> Result<(), Denial> {
-    let Some(signature) = BASE64_STANDARD.decode(signature).ok().filter(|bytes| bytes.len() == 32)
+    let Some(bytes) = BASE64_STANDARD.decode(signature).ok().filter(|bytes| bytes.len() == 32)
     else {
-        return denied("the signature is not the base64 of 32 bytes");
+        let reason = diagnosis::of_signature_text(signature);
+        let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        return denied(format!("the signature is not the base64 of 32 bytes{reason}"));
     };
-    let expected = signed.expected();
-    let accepted = [Some(expected.clone()), signed.expected_without_port()];
-    if accepted.iter().flatten().any(|text| hmac_sha256(&key.bytes, text)[..] == signature[..]) {
+    let accepted = [Some(signed.expected()), signed.expected_without_port()];
+    if accepted.iter().flatten().any(|text| hmac_sha256(&key.bytes, text)[..] == bytes[..]) {
         return Ok(());
     }
     denied(format!(
         "the signature does not match: {}",
-        difference(signed, &expected, &signature, key)
+        diagnosis::of_signature(signed, &bytes, key)
     ))
 }
 
-/// Tries what people's own signing code gets wrong, so that the record can name it.
-fn difference(signed: &Signed<'_>, expected: &str, signature: &[u8], key: &SharedKey) -> String {
-    let signs = |key: &[u8], text: &str| hmac_sha256(key, text)[..] == *signature;
-    let mistakes = signed.usual_mistakes();
-    if let Some((reason, text)) = mistakes.iter().find(|(_, text)| signs(&key.bytes, text)) {
-        return format!("{reason}; the string to sign is {expected:?}, but {text:?} was signed");
-    }
-    let told = signed.told_by_the_client();
-    let reason = match &told {
-        _ if signs(key.text.as_bytes(), expected) => {
-            "the access key was not decoded from base64".to_owned()
-        }
-        Some(told) if signs(&key.bytes, told) => format!("{} differs", signed.parts_unlike(told)),
-        Some(told) if signs(key.text.as_bytes(), told) => format!(
-            "the access key was not decoded from base64, and {} differs",
-            signed.parts_unlike(told)
-        ),
-        Some(_) => "the key differs".to_owned(),
-        None => "the key or the string to sign differs".to_owned(),
-    };
-    let told = told.map(|told| format!(", but {told:?} was signed, as {STRING_TO_SIGN} says"));
-    format!("{reason}; the string to sign is {expected:?}{}", told.unwrap_or_default())
-}
-
-fn hmac_sha256(key: &[u8], message: &str) -> [u8; 32] {
-    // HMAC takes keys of any length, so there is always a result.
-    Hmac::<Sha256>::new_from_slice(key)
-        .map(|mac| mac.chain_update(message).finalize().into_bytes().into())
-        .unwrap_or_default()
-}
-
 // Ours: the service does not state its reasons; only the two messages are known, and all but the
-// content hash get this one. Whether such an answer advertises versions is not known either; here
+// content hash get this one. Whether such a response advertises versions is not known either; here
 // the gateway does not.
 fn denied(explanation: impl Into<String>) -> Result<(), Denial> {
     Err(Denial { message: DENIED, explanation: explanation.into() })
@@ -254,6 +207,7 @@ mod tests {
             target: target.to_owned(),
             headers: HeaderMap::from_iter(headers),
             body: Vec::new(),
+            port: 1,
         };
         let now = httpdate::parse_http_date(DATE).unwrap();
         authenticate(&request, now, &SharedKey::parse(key).unwrap(), &HashSet::new())
@@ -331,7 +285,7 @@ mod tests {
             ),
             (
                 format!("DELETE\n{}\n{tail}", &sent[1..]),
-                "the path was signed without its leading slash",
+                "the path was signed without its leading slash (Python's SDKs before 1.4.0 do so over http: they need https)",
             ),
             (
                 format!("DELETE\n{sent}\n{}", tail.replace(';', "\n")),
@@ -353,7 +307,7 @@ mod tests {
         }
         let denial = check("c2VjcmV0", "h:1", Method::DELETE, sent, &sign(&key.bytes, "DELETE"))
             .unwrap_err();
-        let expected = "the signature does not match: the key or the string to sign differs; the string to sign is ";
+        let expected = "the signature does not match: the key or the string to sign differs (to learn which, send yours in base64 as x-ms-hmac-string-to-sign-base64); the string to sign is ";
         assert!(denial.explanation.starts_with(expected), "{}", denial.explanation);
         let right = format!("DELETE\n{sent}\n{tail}");
         let denial =

@@ -5,15 +5,15 @@ use std::fmt;
 use std::time::SystemTime;
 
 use super::body::{member, object, string};
-use super::request::Request;
-use super::response::Problem;
+use crate::emulator::request::Request;
+use crate::emulator::response::Problem;
 
 /// Whom an Entra token belongs to, and until when.
 #[derive(Debug)]
-pub(super) struct TeamsUser {
-    pub(super) app_id: String,
-    pub(super) object_id: String,
-    pub(super) expires_on: SystemTime,
+pub(crate) struct TeamsUser {
+    pub(crate) app_id: String,
+    pub(crate) object_id: String,
+    pub(crate) expires_on: SystemTime,
 }
 
 /// The Entra tokens that are taken.
