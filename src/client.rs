@@ -1,5 +1,6 @@
 //! The client: where it comes from, and how it makes a call. What it can do is in `operations`.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
@@ -78,11 +79,12 @@ impl CommunicationIdentityClient {
     /// not UTF-8 or is not a valid connection string; see also
     /// [`build`](CommunicationIdentityClientBuilder::build).
     pub fn from_env() -> Result<Self, Error> {
-        let value = std::env::var_os(CONNECTION_STRING).unwrap_or_default();
-        let problem = match value.to_str() {
-            Some("") => "is not set: set it to the connection string on the portal's Keys page",
-            Some(text) => return Self::from_connection_string(text),
-            None => {
+        let value = std::env::var_os(CONNECTION_STRING);
+        let problem = match value.as_deref().map(OsStr::to_str) {
+            None => "is not set: set it to the connection string on the portal's Keys page",
+            Some(Some("")) => "is empty: set it to the connection string on the portal's Keys page",
+            Some(Some(text)) => return Self::from_connection_string(text),
+            Some(None) => {
                 "is not valid UTF-8: copy the connection string again from the portal's Keys page"
             }
         };
@@ -251,7 +253,7 @@ impl CommunicationIdentityClient {
     fn call<T>(
         &self,
         operation: &Operation,
-        decode: fn(&Reply) -> Result<T, Undecodable>,
+        decode: impl Fn(&Reply) -> Result<T, Undecodable>,
     ) -> Result<T, Error> {
         let mut call = Call::new(&self.core, operation);
         let (result, reply) = match call.run() {

@@ -296,7 +296,7 @@ impl Error {
     }
 
     /// Sets the final flag.
-    pub(crate) fn in_doubt(mut self) -> Self {
+    pub(crate) fn mark_in_doubt(mut self) -> Self {
         self.0.in_doubt = true;
         self
     }

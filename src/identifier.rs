@@ -215,8 +215,9 @@ impl From<&str> for CommunicationIdentifier {
 }
 
 impl From<CommunicationUserIdentifier> for CommunicationIdentifier {
+    /// The kind is that of the id: one that was parsed may be a Teams user's.
     fn from(user: CommunicationUserIdentifier) -> Self {
-        Self::CommunicationUser(user)
+        Self::from(user.identifier())
     }
 }
 

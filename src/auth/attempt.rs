@@ -48,6 +48,13 @@ impl Authentication {
         }
     }
 
+    /// Whether a text is from the bearer token that was sent last.
+    pub(crate) fn has_sent(&self, text: &str) -> bool {
+        let sent =
+            self.bearer.as_ref().and_then(|header| std::str::from_utf8(header.as_bytes()).ok());
+        sent.is_some_and(|sent| sent.contains(text))
+    }
+
     /// Whether [`recover`](Self::recover) found something to do.
     pub(crate) fn has_recovered(&self) -> bool {
         self.recovered

@@ -17,6 +17,9 @@ const SCOPE: &str = "https://communication.azure.com//.default";
 /// How long before its end a bearer token is replaced.
 const MARGIN: Duration = Duration::from_secs(5 * 60);
 
+/// A head has to fit into the agent's buffer, beside the other headers.
+const LONGEST: usize = 16 * 1024;
+
 /// What a client authenticates with: an [`AccessKey`], or bearer tokens of Entra ID.
 ///
 /// Every function that takes a credential takes the key itself as well. For Entra ID, make one from
@@ -179,7 +182,7 @@ impl Bearer {
     }
 
     fn fetch(&self, now: impl Fn() -> SystemTime) -> Result<(HeaderValue, SystemTime), Error> {
-        const MALFORMED: &str = "the bearer token that was fetched is empty or has characters that no token has, so the request was not sent: is there a line break around it?";
+        const MALFORMED: &str = "the bearer token that was fetched is empty, longer than 16 KiB or has characters that no token has, so the request was not sent: check for a line break around it";
 
         let BearerToken { token, expires_on } =
             self.source.bearer_token(SCOPE).map_err(|cause| {
@@ -187,7 +190,10 @@ impl Bearer {
                     .with_source(cause)
             })?;
         // Before it is kept: one that cannot be sent would fail every call until it expires.
-        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if token.is_empty()
+            || token.len() > LONGEST
+            || !token.bytes().all(|byte| byte.is_ascii_graphic())
+        {
             return Err(credential_error(MALFORMED));
         }
         if expires_on <= now() {

@@ -1,7 +1,7 @@
 //! One value that expires, renewed by whoever asks first when it is about to.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::Error;
 
@@ -46,6 +46,8 @@ impl<T: Clone> Cache<T> {
         patience: Duration,
         fetch: impl FnOnce() -> Result<(T, SystemTime), Error>,
     ) -> Option<Result<T, Error>> {
+        // One that cannot be told is as good as none.
+        let end_of_patience = Instant::now().checked_add(patience);
         let mut state = self.lock();
         loop {
             let at = now();
@@ -58,9 +60,10 @@ impl<T: Clone> Cache<T> {
                 break;
             }
             let before = state.fetches;
-            let waited = self
-                .fetch_ended
-                .wait_timeout_while(state, patience, |state| state.fetches == before);
+            let left = end_of_patience
+                .map_or(patience, |end| end.saturating_duration_since(Instant::now()));
+            let waited =
+                self.fetch_ended.wait_timeout_while(state, left, |state| state.fetches == before);
             let (now_state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             if timeout.timed_out() {
                 return None;

@@ -237,7 +237,7 @@ impl CommunicationIdentityClientBuilder {
                     "an agent brings its own TLS: set tls and root_certificates there",
                 ));
             }
-            Some(agent) => Transport::with_agent(agent, limits),
+            Some(agent) => Transport::with_agent(agent, limits)?,
             None => {
                 let tls = self.tls.or(Tls::DEFAULT);
                 Transport::new(&self.endpoint, &user_agent, tls, roots, limits, deadline)?

@@ -49,6 +49,8 @@ pub(crate) struct Call<'a> {
     started: Instant,
     authentication: Authentication,
     attempts: u32,
+    /// Whether an attempt got a response.
+    responded: bool,
     /// Whether an attempt that failed may have done its work all the same.
     in_doubt: bool,
 }
@@ -78,6 +80,7 @@ impl<'a> Call<'a> {
             started: core.clock.instant(),
             authentication: Authentication::new(credential, core.clock_offset()),
             attempts: 0,
+            responded: false,
             in_doubt: false,
         }
     }
@@ -95,6 +98,7 @@ impl<'a> Call<'a> {
                     return Ok(reply);
                 }
                 Ok(mut reply) => {
+                    self.responded = true;
                     let service = reply.service_error();
                     if self.is_done_already(&reply, &service) {
                         self.keep_offset();
@@ -150,9 +154,14 @@ impl<'a> Call<'a> {
             attempts: self.attempts,
             elapsed: self.elapsed(),
             status: reply.map(|reply| reply.status.as_u16()),
-            ms_cv: reply.and_then(|reply| reply.correlation_id("ms-cv")),
-            azure_ref: reply.and_then(|reply| reply.correlation_id("x-azure-ref")),
+            ms_cv: self.correlation_id(reply, "ms-cv"),
+            azure_ref: self.correlation_id(reply, "x-azure-ref"),
         }
+    }
+
+    fn correlation_id(&self, reply: Option<&Reply>, name: &str) -> Option<String> {
+        let id = reply?.correlation_id(name)?;
+        (!self.authentication.has_sent(id)).then(|| id.to_owned())
     }
 
     /// The error for a success that cannot be used.
@@ -167,7 +176,7 @@ impl<'a> Call<'a> {
 
     /// Authenticates the request for this instant and sends it once.
     fn attempt(&mut self) -> Result<Reply, Failure> {
-        let unsent = |error| Failure { outcome: Outcome::REJECTED, error };
+        let unsent = |error| Failure { outcome: Outcome::SETTLED, error };
         let request = self.request().map_err(unsent)?;
         let time_left = self.time_left();
         if time_left.is_zero() {
@@ -235,7 +244,7 @@ impl<'a> Call<'a> {
             let problem = match reply.flaw {
                 Some(Flaw::TooLong) => "its body is longer than 1 MiB".to_owned(),
                 Some(Flaw::Cut(_)) => "its body broke off".to_owned(),
-                None => format!("the success of this operation is {}", self.operation.success),
+                None => format!("{} was expected", self.operation.success),
             };
             self.unusable(reply, &problem)
         } else {
@@ -261,10 +270,11 @@ impl<'a> Call<'a> {
             problem.extend(["; ", &advice]);
         }
         let retry_after = refusal.retry_after;
+        let is_service = service.code.is_some() || retry_after.is_some();
         let error = Error::new(ErrorKind::Service, problem)
             .with_service(service)
             .with_retry_after(retry_after);
-        Failure { outcome: Outcome::of_reply(reply), error }
+        Failure { outcome: Outcome::of_reply(reply, is_service), error }
     }
 
     /// What a success means that lacks what was asked for.
@@ -274,19 +284,27 @@ impl<'a> Call<'a> {
         let user = created_user(reply).filter(|_| self.operation.creates_user);
         let Some(user) = user else {
             let error = Error::new(ErrorKind::Response, problem);
-            return Failure { outcome: Outcome::of_reply(reply), error };
+            return Failure { outcome: Outcome::of_reply(reply, true), error };
         };
         let id = user.identifier();
-        problem.extend(["; the user ", id, " was created: issue a token for it or delete it"]);
+        if self.operation.repeatable {
+            // With a custom id, it may have existed before.
+            problem.extend(["; the user is ", id]);
+        } else {
+            problem.extend(["; the user ", id, " was created: issue a token for it or delete it"]);
+        }
         let error = Error::new(ErrorKind::Response, problem).with_created_user(id);
         // The id is known: nothing is in doubt, and nothing to be repeated.
-        Failure { outcome: Outcome::REJECTED, error }
+        Failure { outcome: Outcome::SETTLED, error }
     }
 
     /// The error of the last attempt, with what is known of all of them.
     fn failed(&self, error: Error, reply: Option<&Reply>) -> Error {
-        let consequence = match (self.in_doubt, error.kind()) {
-            (false, ErrorKind::Connection) => Some("nothing was sent"),
+        // Whatever the attempts did, they did it to the one user that has the custom id.
+        let is_known = self.operation.repeatable && error.created_user_id().is_some();
+        let in_doubt = self.in_doubt && !is_known;
+        let consequence = match (in_doubt, error.kind()) {
+            (false, ErrorKind::Connection) if !self.responded => Some("nothing was sent"),
             (true, _) if !self.operation.repeatable => {
                 Some("an orphaned user may exist whose id nobody knows")
             }
@@ -302,7 +320,7 @@ impl<'a> Call<'a> {
             Some(consequence) => error.with_consequence(consequence),
             None => error,
         };
-        let error = if self.in_doubt { error.in_doubt() } else { error };
+        let error = if in_doubt { error.mark_in_doubt() } else { error };
         error.with_call(self.record(reply))
     }
 

@@ -314,7 +314,10 @@ impl CommunicationIdentityClient {
         let operation = Operation::issue_token(user, &request.into())?;
         let (client, core) = (self.clone(), Arc::clone(&self.core));
         Ok(TokenSource::new(
-            move || client.call(&operation, decode::token),
+            move || {
+                let decode = |reply: &_| decode::token_valid_at(reply, client.core.service_time());
+                client.call(&operation, decode)
+            },
             move || core.service_time(),
             self.core.retry_policy.limit(),
         ))

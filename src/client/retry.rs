@@ -173,7 +173,7 @@ mod tests {
 
     const FIRST: FailedAttempt = FailedAttempt {
         number: 1,
-        outcome: Outcome::NOT_SENT,
+        outcome: Outcome::NOT_PROCESSED,
         reauthenticated: false,
         repeatable: true,
         server_delay: None,
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn another_authentication_is_no_retry_but_keeps_the_deadline() {
         let rejected = FailedAttempt {
-            outcome: Outcome::REJECTED,
+            outcome: Outcome::SETTLED,
             reauthenticated: true,
             server_delay: Some(millis(60_000)),
             ..FIRST

@@ -70,22 +70,13 @@ impl TokenSource {
     /// [`Connection`](ErrorKind::Connection) if another thread is still issuing one when the
     /// client's deadline passes, with nothing sent by this thread.
     pub fn token(&self) -> Result<AccessToken, Error> {
-        let Inner { now, cache, patience, .. } = &*self.0;
-        cache.get(now, *patience, || self.issue()).unwrap_or_else(|| {
+        let Inner { issue, now, cache, patience } = &*self.0;
+        let issue = || issue().map(|token| (token.clone(), token.expires_on()));
+        cache.get(now, *patience, issue).unwrap_or_else(|| {
             let problem =
                 "another thread is still issuing the token, and nothing was sent by this one";
             Err(Error::new(ErrorKind::Connection, problem))
         })
-    }
-
-    fn issue(&self) -> Result<(AccessToken, SystemTime), Error> {
-        let token = (self.0.issue)()?;
-        if token.is_expired((self.0.now)()) {
-            let problem = "the issued token has already expired: check this machine's clock";
-            return Err(Error::new(ErrorKind::Response, problem));
-        }
-        let expires_on = token.expires_on();
-        Ok((token, expires_on))
     }
 }
 

@@ -49,7 +49,7 @@ pub(crate) fn is_invisible(c: char) -> bool {
 
 /// Characters of base64, with those that escape others in JSON, URLs and HTML.
 fn is_secret_char(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "+/=-_.\\%&".contains(c)
+    c.is_ascii_alphanumeric() || "+/=-_.\\%&#;".contains(c)
 }
 
 /// Whether it is what follows `8:acs:` in a user id, perhaps at the end of a sentence.
@@ -82,7 +82,12 @@ mod tests {
                 "8:acs:45ab2481-1c1c-4005-be24-0ffb879b1130",
                 "8:acs:45ab2481-1c1c-4005-be24-0ffb879b1130",
             ),
-            ("key=c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0;x", "[redacted];x"),
+            ("key=c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0,x", "[redacted],x"),
+            // As web pages escape it.
+            (
+                "<p>VS&#43;r3cwwHTFA73wWLZcZpz2tbVSwhA5kYV&#x2F;VQi4JuNI&#x3D;</p>",
+                "<p>[redacted]</p>",
+            ),
             // A key in hexadecimal is no id.
             ("68810419818922fb0263dd6ee4b9c56537dbad914aa7324a119fce26778a286e", "[redacted]"),
         ] {

@@ -4,6 +4,7 @@
 //! is not lost.
 
 use std::fmt;
+use std::time::SystemTime;
 
 use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
@@ -46,6 +47,14 @@ pub(crate) fn token(reply: &Reply) -> Result<AccessToken, Undecodable> {
     members(reply)?.token()
 }
 
+pub(crate) fn token_valid_at(reply: &Reply, now: SystemTime) -> Result<AccessToken, Undecodable> {
+    let token = token(reply)?;
+    if token.is_expired(now) {
+        return Err(missing("its token has already expired: check this machine's clock"));
+    }
+    Ok(token)
+}
+
 /// The id of the user that a response tells of, however broken the rest of it is.
 pub(crate) fn created_user(reply: &Reply) -> Option<CommunicationUserIdentifier> {
     let mut members = Members::default();
@@ -63,16 +72,25 @@ fn members(reply: &Reply) -> Result<Members, Undecodable> {
     Ok(members)
 }
 
-/// The members that any operation returns, be they in `identity`, in `accessToken` or, unless they
-/// are there, at the top.
+/// The members that any operation returns, each in the object where it belongs or, unless it is
+/// there, at the top.
 #[derive(Default)]
 struct Members {
-    is_nested: bool,
+    within: Within,
     id: Option<String>,
     custom_id: Option<String>,
     last_token_issued_at: Option<String>,
     token: Option<String>,
     expires_on: Option<String>,
+}
+
+/// Which object is being read.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Within {
+    #[default]
+    Top,
+    Identity,
+    AccessToken,
 }
 
 impl Members {
@@ -103,6 +121,9 @@ impl Members {
     fn token(self) -> Result<AccessToken, Undecodable> {
         let given = |text: &String| !text.is_empty();
         let token = self.token.filter(given).ok_or(missing("its body has no token"))?;
+        if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(missing("its token has characters that no token has"));
+        }
         let text = self.expires_on.filter(given).ok_or(missing("its body has no expiresOn"))?;
         let expires_on =
             parse_rfc3339(&text).ok_or(missing("expiresOn is not a valid RFC 3339 timestamp"))?;
@@ -143,25 +164,27 @@ impl<'de> Visitor<'de> for Value<'_> {
             return Ok(None);
         };
         while let Some(name) = map.next_key::<Name>()? {
-            let member = match name {
-                Name::Nested if !members.is_nested => {
-                    members.is_nested = true;
+            let (home, member) = match name {
+                Name::Object(object) if members.within == Within::Top => {
+                    members.within = object;
                     map.next_value_seed(Value(Some(&mut *members)))?;
-                    members.is_nested = false;
+                    members.within = Within::Top;
                     continue;
                 }
-                Name::Nested | Name::Other => {
+                Name::Object(_) | Name::Other => {
                     map.next_value::<IgnoredAny>()?;
                     continue;
                 }
-                Name::Id => &mut members.id,
-                Name::CustomId => &mut members.custom_id,
-                Name::LastTokenIssuedAt => &mut members.last_token_issued_at,
-                Name::Token => &mut members.token,
-                Name::ExpiresOn => &mut members.expires_on,
+                Name::Id => (Within::Identity, &mut members.id),
+                Name::CustomId => (Within::Identity, &mut members.custom_id),
+                Name::LastTokenIssuedAt => (Within::Identity, &mut members.last_token_issued_at),
+                Name::Token => (Within::AccessToken, &mut members.token),
+                Name::ExpiresOn => (Within::AccessToken, &mut members.expires_on),
             };
             let text = map.next_value_seed(Value(None))?;
-            if members.is_nested || member.is_none() {
+            let counts =
+                members.within == home || members.within == Within::Top && member.is_none();
+            if counts && text.is_some() {
                 *member = text;
             }
         }
@@ -196,7 +219,7 @@ impl<'de> Visitor<'de> for Value<'_> {
 
 /// A member's name, read without keeping its text.
 enum Name {
-    Nested,
+    Object(Within),
     Id,
     CustomId,
     LastTokenIssuedAt,
@@ -218,7 +241,8 @@ impl<'de> Deserialize<'de> for Name {
 
             fn visit_str<E>(self, name: &str) -> Result<Name, E> {
                 Ok(match name {
-                    "identity" | "accessToken" => Name::Nested,
+                    "identity" => Name::Object(Within::Identity),
+                    "accessToken" => Name::Object(Within::AccessToken),
                     "id" => Name::Id,
                     "customId" => Name::CustomId,
                     "lastTokenIssuedAt" => Name::LastTokenIssuedAt,

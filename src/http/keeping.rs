@@ -34,7 +34,8 @@ impl Keeping {
         }
     }
 
-    pub(super) fn note_failure(&self) {
+    /// An attempt found its connection to have ended.
+    pub(super) fn note_end(&self) {
         self.0.store(Self::BROKEN, Ordering::Relaxed);
     }
 }
@@ -52,7 +53,7 @@ mod tests {
         assert!(keeping.is_doubtful());
         keeping.note(Some(&keep_alive));
         assert!(!keeping.is_doubtful());
-        keeping.note_failure();
+        keeping.note_end();
         keeping.note(Some(&keep_alive));
         assert!(keeping.is_doubtful());
     }

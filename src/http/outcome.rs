@@ -16,27 +16,28 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    pub(crate) const NOT_SENT: Self = Self { maybe_processed: false, transient: true };
-    /// Rejected for good, here or there.
-    pub(crate) const REJECTED: Self = Self { maybe_processed: false, transient: false };
-    /// Told not to have been processed this time.
-    const TURNED_AWAY: Self = Self { maybe_processed: false, transient: true };
+    /// Not processed, this time.
+    pub(crate) const NOT_PROCESSED: Self = Self { maybe_processed: false, transient: true };
+    /// It is known what happened, and another attempt would not change it.
+    pub(crate) const SETTLED: Self = Self { maybe_processed: false, transient: false };
     const UNKNOWN: Self = Self { maybe_processed: true, transient: true };
-    pub(crate) const UNKNOWN_FOR_GOOD: Self = Self { maybe_processed: true, transient: false };
+    const UNKNOWN_FOR_GOOD: Self = Self { maybe_processed: true, transient: false };
 
-    /// The outcome of an attempt whose response is not the operation's success.
-    pub(crate) fn of_reply(reply: &Reply) -> Self {
+    /// The outcome of an attempt whose response is not the operation's success. `is_service` is
+    /// whether the service itself speaks in it: by its error, or by asking to wait.
+    pub(crate) fn of_reply(reply: &Reply, is_service: bool) -> Self {
         match reply.status.as_u16() {
             200..=299 if matches!(reply.flaw, Some(Flaw::Cut(_))) => Self::UNKNOWN,
-            429 => Self::TURNED_AWAY,
+            429 => Self::NOT_PROCESSED,
             // Azure Front Door answers 503 on its own as well, when the origin was too slow or its
             // response unreadable: only the service's word counts.
-            503 if reply.has_envelope() || reply.asks_to_wait() => Self::TURNED_AWAY,
+            503 if is_service => Self::NOT_PROCESSED,
             408 | 500 | 502 | 503 | 504 => Self::UNKNOWN,
-            // Not understood.
-            501 | 505 => Self::REJECTED,
-            200..=299 | 500..=599 => Self::UNKNOWN_FOR_GOOD,
-            _ => Self::REJECTED,
+            // 303 points to what a request has led to.
+            303 => Self::UNKNOWN_FOR_GOOD,
+            // Redirected, rejected or not understood.
+            300..=499 | 501 | 505 => Self::SETTLED,
+            _ => Self::UNKNOWN_FOR_GOOD,
         }
     }
 
@@ -49,8 +50,8 @@ impl Outcome {
             None => !surely_before_sending(error),
         };
         match (sent, is_permanent(error)) {
-            (false, false) => Self::NOT_SENT,
-            (false, true) => Self::REJECTED,
+            (false, false) => Self::NOT_PROCESSED,
+            (false, true) => Self::SETTLED,
             (true, false) => Self::UNKNOWN,
             (true, true) => Self::UNKNOWN_FOR_GOOD,
         }
@@ -67,11 +68,14 @@ fn surely_before_sending(error: &ureq::Error) -> bool {
             matches!(
                 error.kind(),
                 Io::ConnectionRefused
+                    // On a connection that stands, these come once retransmitting has been given up,
+                    // which takes longer than any usual timeout: a quarter of an hour on Linux.
                     | Io::HostUnreachable
                     | Io::NetworkUnreachable
                     | Io::NetworkDown
                     | Io::AddrNotAvailable
             ) || is_unknown_host(error)
+                || is_end_of_handshake(error)
                 || rejects_certificate(error)
         }
         ureq::Error::Timeout(phase) => matches!(phase, Timeout::Resolve | Timeout::Connect),
@@ -103,6 +107,12 @@ fn is_unknown_host(error: &io::Error) -> bool {
         || error.to_string().starts_with("failed to lookup address information")
 }
 
+/// The end of a connection within the TLS handshake, as rustls puts it; later, and by ureq, it is
+/// told with a text.
+fn is_end_of_handshake(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::UnexpectedEof && error.get_ref().is_none()
+}
+
 /// Whether another attempt would end the same way.
 fn is_permanent(error: &ureq::Error) -> bool {
     match error {
@@ -126,9 +136,10 @@ fn is_permanent(error: &ureq::Error) -> bool {
     }
 }
 
-/// A proxy that says no, in contrast to one that failed or said nothing.
+/// A proxy that says no, in contrast to one that failed, is busy or said nothing.
 fn refuses_for_good(reason: &str) -> bool {
-    reason.starts_with("proxy server responded 3") || reason.starts_with("proxy server responded 4")
+    let status = reason.strip_prefix("proxy server responded ").unwrap_or_default();
+    status.starts_with(['3', '4']) && !status.starts_with("408") && !status.starts_with("429")
 }
 
 /// Whether an error is about the server's certificate.
@@ -152,19 +163,13 @@ fn rejects_certificate(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use ureq::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+    use ureq::http::{HeaderMap, StatusCode};
 
     use super::*;
 
-    fn reply(status: u16, header: Option<(&'static str, &'static str)>, body: &str) -> Reply {
-        let header = header
-            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-        Reply {
-            status: StatusCode::from_u16(status).unwrap(),
-            headers: HeaderMap::from_iter(header),
-            body: body.into(),
-            flaw: None,
-        }
+    fn reply(status: u16) -> Reply {
+        let status = StatusCode::from_u16(status).unwrap();
+        Reply { status, headers: HeaderMap::new(), body: Vec::new(), flaw: None }
     }
 
     #[test]
@@ -173,34 +178,28 @@ mod tests {
         for (statuses, expected) in [
             (&[429][..], outcome(false, true)),
             (&[408, 500, 502, 503, 504], outcome(true, true)),
-            (&[200, 202, 204, 506, 520, 524, 599], outcome(true, false)),
+            (&[101, 200, 202, 204, 303, 506, 520, 524, 599, 600, 999], outcome(true, false)),
             (&[304, 307, 400, 401, 403, 404, 409, 499, 501, 505], outcome(false, false)),
         ] {
             for status in statuses {
-                assert_eq!(Outcome::of_reply(&reply(*status, None, "")), expected, "{status}");
+                assert_eq!(Outcome::of_reply(&reply(*status), false), expected, "{status}");
             }
         }
     }
 
     #[test]
     fn only_the_services_own_503_was_not_processed() {
-        let envelope = r#"{"error":{"code":"ServiceUnavailable"}}"#;
-        let is_sure = |header, body| !Outcome::of_reply(&reply(503, header, body)).maybe_processed;
-        assert!(is_sure(None, envelope));
-        assert!(is_sure(Some(("retry-after", "5")), ""));
-        assert!(is_sure(Some(("retry-after-ms", "0")), ""));
-        assert!(is_sure(Some(("retry-after", "Wed, 13 Apr 2022 18:09:12 GMT")), ""));
-        assert!(!is_sure(Some(("retry-after", "soon")), ""));
-        assert!(!is_sure(None, "<html>Our services aren't available right now</html>"));
-        assert!(!is_sure(None, r#"{"error":"busy"}"#));
+        assert_eq!(Outcome::of_reply(&reply(503), true), Outcome::NOT_PROCESSED);
+        assert_eq!(Outcome::of_reply(&reply(503), false), Outcome::UNKNOWN);
+        assert_eq!(Outcome::of_reply(&reply(500), true), Outcome::UNKNOWN);
     }
 
     #[test]
     fn a_success_that_broke_off_may_be_tried_again() {
-        let cut = Reply { flaw: Some(Flaw::Cut("cut".into())), ..reply(200, None, "") };
-        assert_eq!(Outcome::of_reply(&cut), Outcome::UNKNOWN);
-        let long = Reply { flaw: Some(Flaw::TooLong), ..reply(200, None, "") };
-        assert_eq!(Outcome::of_reply(&long), Outcome::UNKNOWN_FOR_GOOD);
+        let cut = Reply { flaw: Some(Flaw::Cut("cut".into())), ..reply(200) };
+        assert_eq!(Outcome::of_reply(&cut, false), Outcome::UNKNOWN);
+        let long = Reply { flaw: Some(Flaw::TooLong), ..reply(200) };
+        assert_eq!(Outcome::of_reply(&long, false), Outcome::UNKNOWN_FOR_GOOD);
     }
 
     /// Only what is known to come before the first byte counts as not sent.
@@ -209,30 +208,35 @@ mod tests {
         let io =
             |kind: io::ErrorKind, text: &'static str| ureq::Error::Io(io::Error::new(kind, text));
         for (error, expected) in [
-            (ureq::Error::HostNotFound, Outcome::NOT_SENT),
-            (io(io::ErrorKind::ConnectionRefused, ""), Outcome::NOT_SENT),
+            (ureq::Error::HostNotFound, Outcome::NOT_PROCESSED),
+            (io(io::ErrorKind::ConnectionRefused, ""), Outcome::NOT_PROCESSED),
             (
                 io(io::ErrorKind::Other, "failed to lookup address information: x"),
-                Outcome::NOT_SENT,
+                Outcome::NOT_PROCESSED,
             ),
-            (ureq::Error::Timeout(Timeout::Connect), Outcome::NOT_SENT),
+            (ureq::Error::Timeout(Timeout::Connect), Outcome::NOT_PROCESSED),
             (
                 ureq::Error::ConnectProxyFailed("proxy server responded 502/502".to_owned()),
-                Outcome::NOT_SENT,
+                Outcome::NOT_PROCESSED,
+            ),
+            (
+                ureq::Error::ConnectProxyFailed("proxy server responded 429/429".to_owned()),
+                Outcome::NOT_PROCESSED,
             ),
             (
                 ureq::Error::ConnectProxyFailed("proxy server responded 407/407".to_owned()),
-                Outcome::REJECTED,
+                Outcome::SETTLED,
             ),
             (
                 io(io::ErrorKind::InvalidData, "invalid peer certificate: UnknownIssuer"),
-                Outcome::REJECTED,
+                Outcome::SETTLED,
             ),
             (
                 io(io::ErrorKind::InvalidData, "received fatal alert: CertificateRequired"),
                 Outcome::UNKNOWN_FOR_GOOD,
             ),
-            (io(io::ErrorKind::UnexpectedEof, ""), Outcome::UNKNOWN),
+            (ureq::Error::Io(io::ErrorKind::UnexpectedEof.into()), Outcome::NOT_PROCESSED),
+            (io(io::ErrorKind::UnexpectedEof, "Peer disconnected"), Outcome::UNKNOWN),
             (io(io::ErrorKind::BrokenPipe, ""), Outcome::UNKNOWN),
             (io(io::ErrorKind::PermissionDenied, ""), Outcome::UNKNOWN),
             (ureq::Error::Timeout(Timeout::Global), Outcome::UNKNOWN),

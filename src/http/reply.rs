@@ -47,18 +47,9 @@ impl Reply {
         }
     }
 
-    /// Whether the service itself speaks, and not something in front of it.
-    pub(crate) fn has_envelope(&self) -> bool {
-        self.service_error().code.is_some()
-    }
-
     /// The service's time when it responded.
     pub(crate) fn date(&self) -> Option<SystemTime> {
         httpdate::parse_http_date(self.header("date")?).ok()
-    }
-
-    pub(crate) fn asks_to_wait(&self) -> bool {
-        self.retry_after(SystemTime::UNIX_EPOCH).is_some()
     }
 
     /// The delay that the server asks for, in the order of precedence of the official clients.
@@ -78,13 +69,15 @@ impl Reply {
     }
 
     /// An id for Microsoft's support. It may be as long as a secret, so it is not cleaned as other
-    /// foreign text is; but what is no id is not taken for one.
-    pub(crate) fn correlation_id(&self, name: &str) -> Option<String> {
+    /// foreign text is; but what looks like a signature or a token is not taken for one.
+    pub(crate) fn correlation_id(&self, name: &str) -> Option<&str> {
         const LONGEST: usize = 256;
-        let id = self.header(name)?;
-        let plausible =
-            id.len() <= LONGEST && !id.contains([' ', '\t']) && !id.contains("Signature=");
-        plausible.then(|| id.to_owned())
+        const SIGNATURE: usize = 44;
+        self.header(name).filter(|id| {
+            let is_signature =
+                id.len() == SIGNATURE && id.ends_with('=') || id.contains("Signature=");
+            id.len() <= LONGEST && !id.contains([' ', '\t']) && !is_signature && !id.contains("eyJ")
+        })
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
@@ -161,11 +154,18 @@ mod tests {
 
     #[test]
     fn only_an_id_is_taken_for_one() {
-        let id = |value: &str| reply(("ms-cv", value), b"").correlation_id("ms-cv");
-        assert_eq!(id("NXIF6XUaPEWmh2eeu4VIOg.0").as_deref(), Some("NXIF6XUaPEWmh2eeu4VIOg.0"));
-        assert_eq!(id("HMAC-SHA256 SignedHeaders=x&Signature=abc"), None);
-        assert_eq!(id("Signature=abc"), None);
-        assert_eq!(id(&"x".repeat(257)), None);
+        let is_taken = |value: &str| reply(("ms-cv", value), b"").correlation_id("ms-cv").is_some();
+        assert!(is_taken("NXIF6XUaPEWmh2eeu4VIOg.0"));
+        assert!(is_taken("0nLQ1YwAAAAALU1NTsHjdTJT5NhSnlRaZUFJHMDFFREdFMDkwOABm"));
+        for no_id in [
+            "HMAC-SHA256 SignedHeaders=x&Signature=abc",
+            "Signature=abc",
+            "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+            "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjF9.c2ln",
+            &"x".repeat(257),
+        ] {
+            assert!(!is_taken(no_id), "{no_id}");
+        }
     }
 
     #[test]
@@ -180,6 +180,6 @@ mod tests {
             let code = reply(("date", "x"), body.as_bytes()).service_error().code;
             assert_eq!(code.as_deref(), Some("IdentityNotOwned"), "{body:?}");
         }
-        assert!(!reply(("date", "x"), b"\0").has_envelope());
+        assert_eq!(reply(("date", "x"), b"\0").service_error().code, None);
     }
 }

@@ -63,11 +63,17 @@ impl Tls {
 
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 fn parse_roots(pem: &[u8]) -> Result<RootCerts, Error> {
+    const SEQUENCE: u8 = 0x30;
     let malformed = || Error::invalid_input("root_certificates is not valid PEM");
+    let pem = pem.strip_prefix("\u{feff}".as_bytes()).unwrap_or(pem);
     let mut certificates = Vec::new();
     for item in parse_pem(pem) {
         let item = item.map_err(|error| malformed().with_source(error))?;
         if let PemItem::Certificate(certificate) = item {
+            if certificate.der().first() != Some(&SEQUENCE) {
+                // It would count as one that no server has.
+                return Err(malformed());
+            }
             certificates.push(certificate);
         }
     }
@@ -85,7 +91,7 @@ mod tests {
     fn roots_are_read_from_pem() {
         let root = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let pem = root.cert.pem();
-        let two = format!("# comment\n{pem}{}{pem}", root.signing_key.serialize_pem());
+        let two = format!("\u{feff}# comment\n{pem}{}{pem}", root.signing_key.serialize_pem());
         let config = Tls::Rustls.config(Some(two.as_bytes())).unwrap();
         let RootCerts::Specific(roots) = config.root_certs() else { panic!("{config:?}") };
         assert_eq!(roots.len(), 2);
@@ -93,6 +99,10 @@ mod tests {
             ("", "root_certificates holds no certificate in PEM"),
             (&*root.signing_key.serialize_pem(), "root_certificates holds no certificate in PEM"),
             ("-----BEGIN CERTIFICATE-----\n!\n", "root_certificates is not valid PEM"),
+            (
+                "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+                "root_certificates is not valid PEM",
+            ),
         ] {
             let error = Tls::Rustls.config(Some(pem.as_bytes())).unwrap_err();
             assert_eq!(error.to_string(), problem);

@@ -55,7 +55,7 @@ pub(crate) struct Limits {
     response: Duration,
 }
 
-/// An attempt that got no response.
+/// An attempt that failed.
 pub(crate) struct Failure {
     pub(crate) outcome: Outcome,
     pub(crate) error: Error,
@@ -157,11 +157,20 @@ impl Transport {
 
     /// The caller's agent, with its TLS roots, proxy, resolver; what must hold is set on every
     /// request, unless the agent has it already.
-    pub(crate) fn with_agent(agent: Agent, limits: Limits) -> Self {
+    ///
+    /// Fails if the agent has a timeout that cannot be added to an instant: ureq would panic.
+    pub(crate) fn with_agent(agent: Agent, limits: Limits) -> Result<Self, Error> {
+        let timeouts = agent.config().timeouts();
+        let others = [timeouts.global, timeouts.per_call, timeouts.resolve, timeouts.await_100]
+            .into_iter()
+            .chain([timeouts.send_request, timeouts.send_body]);
+        if others.flatten().any(|timeout| timeout > LONGEST) {
+            return Err(Error::invalid_input("the agent's timeouts must be at most 7 days"));
+        }
         let own_limits = Self::limits_of(&agent).filter(|[connect, head, body]| {
             *connect <= limits.connect && *head <= limits.whole() && *body <= limits.whole()
         });
-        Self {
+        Ok(Self {
             is_ours: false,
             is_configured: own_limits.is_some(),
             limits,
@@ -169,7 +178,7 @@ impl Transport {
                 .map_or(limits.longest_attempt(), |phases| phases.iter().sum()),
             keeping: Keeping::default(),
             agent,
-        }
+        })
     }
 
     /// The limits on connecting, a response's head and its body, of an agent that has them, follows
@@ -229,8 +238,8 @@ impl Transport {
                     (false, false) => None,
                 };
                 let outcome = Outcome::of_error(&error, sending);
-                if outcome.maybe_processed {
-                    self.keeping.note_failure();
+                if outcome.maybe_processed && matches!(error, ureq::Error::Io(_)) {
+                    self.keeping.note_end();
                 }
                 Err(Failure { outcome, error: no_response(error, outcome) })
             }
@@ -268,6 +277,9 @@ fn describe(cause: &ureq::Error, outcome: Outcome) -> (ErrorKind, &'static str) 
         }
         ureq::Error::ConnectProxyFailed(_) => {
             "the proxy did not connect to the service: check the proxy and the endpoint"
+        }
+        ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => {
+            "the proxy's response cannot be read: check the proxy, and its user name and password"
         }
         ureq::Error::Timeout(_) => {
             "connecting timed out: check the endpoint, the network and the proxy"
@@ -375,7 +387,7 @@ mod tests {
                 .timeout_recv_response(Some(30 * SECOND))
                 .timeout_recv_body(Some(30 * SECOND))
         };
-        let is_configured = |agent| Transport::with_agent(agent, limits).is_configured;
+        let is_configured = |agent| Transport::with_agent(agent, limits).unwrap().is_configured;
         assert!(is_configured(config().build().new_agent()));
         assert!(!is_configured(config().http_status_as_error(true).build().new_agent()));
         assert!(!is_configured(config().max_redirects(1).build().new_agent()));

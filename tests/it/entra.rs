@@ -207,7 +207,7 @@ fn a_source_that_fails_between_attempts_leaves_the_doubt() {
 
 #[test]
 fn tokens_that_cannot_be_used_are_refused_and_not_kept() {
-    let malformed = "the bearer token that was fetched is empty or has characters that no token has, so the request was not sent: is there a line break around it?";
+    let malformed = "the bearer token that was fetched is empty, longer than 16 KiB or has characters that no token has, so the request was not sent: check for a line break around it";
     let expired = "the bearer token that was fetched has already expired, so the request was not sent: check its source and this machine's clock";
     for (token, life, problem) in [
         ("CANARY\n", 3_600, malformed),

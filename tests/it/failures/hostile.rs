@@ -82,7 +82,7 @@ fn odd_answers_to_a_create() {
         ("HTTP/1.1 304 Not Modified\r\n\r\n".to_owned(), "Service 304"),
         (
             "HTTP/1.1 303 See Other\r\nLocation: /\r\nContent-Length: 0\r\n\r\n".to_owned(),
-            "Service 303",
+            "Service 303 in doubt",
         ),
         ("HTTP/1.1 418 \r\nContent-Length: 0\r\n\r\n".to_owned(), "Service 418"),
         ("HTTP/1.1 599 \r\nContent-Length: 0\r\n\r\n".to_owned(), "Service 599 in doubt"),
