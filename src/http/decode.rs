@@ -1,7 +1,6 @@
-//! The bytes of a success → what the operation returns.
+//! Turns the body of a success into what the operation returns.
 //!
-//! The members are read as they come by, so that what was read before a body turns out to be broken
-//! is not lost.
+//! Members are read one by one, so that those before a defect in the body are not lost.
 
 use std::fmt;
 
@@ -15,7 +14,7 @@ use crate::timestamp::parse_rfc3339;
 use crate::token::AccessToken;
 use crate::user::{CommunicationUserDetails, CommunicationUserIdentifier};
 
-/// Why a success cannot be used.
+/// Why the response of a success cannot be used.
 pub(crate) struct Undecodable {
     pub(crate) problem: &'static str,
     pub(crate) cause: Option<JsonError>,
@@ -47,10 +46,10 @@ pub(crate) fn token(reply: &Reply) -> Result<AccessToken, Undecodable> {
     members(reply)?.token()
 }
 
-/// The id of the user that a response tells of, however broken the rest of it is.
+/// The id of the user in a response, however broken the rest of it is.
 pub(crate) fn created_user(reply: &Reply) -> Option<CommunicationUserIdentifier> {
     let mut members = Members::default();
-    // A failure leaves the members that came before it.
+    // A defect leaves the members that came before it.
     let _ = members.read(reply);
     members.user().ok()
 }
@@ -58,7 +57,7 @@ pub(crate) fn created_user(reply: &Reply) -> Option<CommunicationUserIdentifier>
 fn members(reply: &Reply) -> Result<Members, Undecodable> {
     let mut members = Members::default();
     match members.read(reply) {
-        // What has the wrong type counts as missing.
+        // A member of the wrong type counts as missing.
         Err(error) if error.classify() != Category::Data => Err(Undecodable {
             problem: "its body is not JSON",
             cause: Some(JsonError { line: error.line(), column: error.column() }),
@@ -67,8 +66,7 @@ fn members(reply: &Reply) -> Result<Members, Undecodable> {
     }
 }
 
-/// The members that any operation returns, be they in `identity`, in `accessToken` or, unless they
-/// are there, at the top.
+/// The members of all operations' responses: in `identity`, in `accessToken`, or else at the top.
 #[derive(Default)]
 struct Members {
     is_nested: bool,
@@ -81,13 +79,13 @@ struct Members {
 
 impl Members {
     fn read(&mut self, reply: &Reply) -> serde_json::Result<()> {
-        // The end of the input is not asked for: what follows the object changes nothing.
+        // The end of the input is not checked: what follows the object does not matter.
         self.deserialize(&mut serde_json::Deserializer::from_slice(reply.text()))
     }
 
     fn user(&self) -> Result<CommunicationUserIdentifier, Undecodable> {
         let id = self.id.as_deref().ok_or(missing("its body has no identity"))?;
-        // The parser's own error repeats nothing of it either, but names the argument of a caller.
+        // Not the parser's error, which reads as if it were about a caller's argument.
         id.parse().map_err(|_| missing("its identity has no proper id"))
     }
 
@@ -160,7 +158,7 @@ impl<'de> Visitor<'de> for &mut Members {
     }
 }
 
-/// A member's name, read without keeping its text.
+/// The name of a member, recognized without a copy of its text.
 enum Name {
     Nested,
     Id,
@@ -199,7 +197,7 @@ impl<'de> Deserialize<'de> for Name {
     }
 }
 
-/// A text; a value of any other type counts as missing.
+/// A string; a value of any other type counts as missing.
 struct Text(Option<String>);
 
 impl<'de> Deserialize<'de> for Text {
@@ -252,7 +250,7 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
-/// Where a body stopped being JSON. The parser's own error may quote the body, and with it a token.
+/// Where the JSON of a body ends. The parser's own error may quote the body, and with it a token.
 #[derive(Debug)]
 pub(crate) struct JsonError {
     line: usize,

@@ -1,4 +1,4 @@
-//! Calls whose waits take no time, because the clock is the test's, over real sockets.
+//! Calls over real sockets, with a test clock for which backoff takes no time.
 
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,7 @@ use crate::{
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// Stands still but for sleeping, which only moves it.
+/// A clock that only moves when somebody sleeps, and then at once.
 #[derive(Clone)]
 struct TestClock(Arc<State>);
 
