@@ -2,8 +2,9 @@
 //!
 //! | variable | |
 //! |---|---|
-//! | `COMMUNICATION_SERVICES_CONNECTION_STRING` | the resource; without it there is no token, a warning says so, and the program builds all the same |
+//! | `COMMUNICATION_SERVICES_CONNECTION_STRING` | the resource |
 //! | `ACS_USER_ID` | the user to issue the token for; without it a new user is created for every new token, and stays until somebody deletes it |
+//! | `ACS_TOKEN_REQUIRED` | `1`: the build fails if there is no token; otherwise it succeeds, with a warning, an empty token and the reason in `token-error.txt`, since `cargo build -q` hides warnings |
 //!
 //! **A token lives for 24 hours at most, and whoever has the binary has the token.** That is right
 //! for a demonstration or a device under test, never for a program that is given away: let such a
@@ -12,9 +13,10 @@
 //! Nothing secret goes through cargo: not `cargo::rustc-env`, which `cargo build -vv` prints, and
 //! not `cargo::rerun-if-env-changed`, which writes the variable's value, access key and all, to a
 //! file under `target/.../.fingerprint` that everyone may read. So cargo is told to run this script
-//! at every build, and the script itself sees whether the token is still good: it is kept for half
-//! of its life, as long as the settings are the same. The price is that the package is compiled
-//! anew each time: keep it small.
+//! at every build, and the script itself sees whether the token is still good. As long as the
+//! settings are the same, it is renewed once half of its life is over, and kept to its end if that
+//! fails. After a failure the service is left alone for five minutes, so that working without a
+//! network is not slow. The price is that the package is compiled anew each time: keep it small.
 
 use std::env;
 use std::error::Error;
@@ -24,7 +26,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use acs_identity::{CommunicationIdentityClient, ConnectionString, RetryPolicy};
+use acs_identity::{
+    AccessToken, CommunicationIdentifier, CommunicationIdentityClient, CommunicationUserIdentifier,
+    ConnectionString, RetryPolicy,
+};
 
 const VARIABLE: &str = "COMMUNICATION_SERVICES_CONNECTION_STRING";
 
@@ -32,84 +37,147 @@ const VARIABLE: &str = "COMMUNICATION_SERVICES_CONNECTION_STRING";
 /// sent. How long the system may take to resolve a name is outside of it.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Half of the 24 hours that a token lives.
-const KEPT_FOR: Duration = Duration::from_secs(12 * 60 * 60);
+/// From a failure to the next try.
+const LEFT_ALONE: u64 = 5 * 60;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let out_dir = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
     // A file that never is there: cargo runs the script at every build.
     println!("cargo::rerun-if-changed={}", out_dir.join("always").display());
+    let required = variable("ACS_TOKEN_REQUIRED")?.is_some_and(|value| value != "0");
 
     let settings = Settings::from_env();
-    let stamp = out_dir.join("stamp");
-    let was_issued = fs::read_to_string(&stamp).unwrap_or_default();
-    if settings.as_ref().is_ok_and(|settings| settings.is_fresh(&was_issued)) {
-        return Ok(());
+    let fingerprint = settings.as_ref().map(Settings::fingerprint).unwrap_or_default();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let mut built = Built::read(&out_dir, fingerprint, now);
+    // Settings that cannot be used cost no time, and a build that has to succeed may take some.
+    if settings.is_err() || built.next_try <= now || required && built.token.is_empty() {
+        match settings.and_then(|settings| settings.issue()) {
+            Ok((user, token)) => built.renew(&user, &token, now),
+            Err(error) => built.fail(error.as_ref(), now),
+        }
+        built.write(&out_dir)?;
     }
-    let issued = settings.and_then(|settings| {
-        let (user, token) = settings.issue()?;
-        Ok((user, token, settings.stamp()))
-    });
-    let (user, token, new_stamp) = issued.unwrap_or_else(|error| {
-        warn(error.as_ref());
-        Default::default()
-    });
-    // The stamp last: without it, files that were written in part are not taken for good ones.
-    write_private(&stamp, "")?;
-    write_private(&out_dir.join("user.txt"), &user)?;
-    write_private(&out_dir.join("token.txt"), &token)?;
-    write_private(&stamp, &new_stamp)?;
+    if built.token.is_empty() {
+        if required {
+            return Err(
+                format!("no token, which ACS_TOKEN_REQUIRED asks for: {}", built.error).into()
+            );
+        }
+        println!("cargo::warning=built without a token: {}", built.error);
+    } else if !built.error.is_empty() {
+        println!("cargo::warning=built with the token of an earlier build: {}", built.error);
+    }
     Ok(())
 }
 
 struct Settings {
     connection_string: String,
-    user: Option<String>,
+    user: Option<CommunicationUserIdentifier>,
 }
 
 impl Settings {
     fn from_env() -> Result<Self, Box<dyn Error>> {
         let connection_string = variable(VARIABLE)?
             .ok_or_else(|| format!("{VARIABLE} is not set: set it and build again"))?;
-        Ok(Self { connection_string, user: variable("ACS_USER_ID")? })
+        let user = variable("ACS_USER_ID")?.as_deref().map(parse_user).transpose();
+        Ok(Self { connection_string, user: user.map_err(|error| format!("ACS_USER_ID: {error}"))? })
     }
 
-    /// The user's id and the token.
-    fn issue(&self) -> Result<(String, String), Box<dyn Error>> {
+    fn issue(&self) -> Result<(CommunicationUserIdentifier, AccessToken), Box<dyn Error>> {
         let (endpoint, key) = self.connection_string.parse::<ConnectionString>()?.into_parts();
         let client = CommunicationIdentityClient::builder(endpoint, key)
             .retry_policy(RetryPolicy::default().deadline(DEADLINE))
             .build()?;
-        let (user, token) = match &self.user {
-            Some(id) => {
-                let user = id.parse()?;
-                let token = client.issue_token(&user, ["voip"])?;
-                (user, token)
-            }
+        Ok(match &self.user {
+            Some(user) => (user.clone(), client.issue_token(user, ["voip"])?),
             None => client.create_user_and_token(["voip"])?,
-        };
-        Ok((user.identifier().to_owned(), token.token().to_owned()))
+        })
     }
 
-    /// When the token was issued, and a fingerprint of the settings that a key of 64 random bytes
-    /// cannot be guessed from.
-    fn stamp(&self) -> String {
+    /// Tells settings apart; a key of 64 random bytes cannot be guessed from it.
+    fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         (&self.connection_string, &self.user).hash(&mut hasher);
-        format!("{:x} {}", hasher.finish(), now().as_secs())
+        hasher.finish()
+    }
+}
+
+/// The service would refuse other ids, but only once a request was sent.
+fn parse_user(id: &str) -> Result<CommunicationUserIdentifier, Box<dyn Error>> {
+    id.parse::<CommunicationUserIdentifier>()?;
+    match CommunicationIdentifier::from(id) {
+        CommunicationIdentifier::Unknown { .. } => {
+            Err("not a user id: expected 8:acs:<resource>_<user>".into())
+        }
+        identifier => Ok(identifier.try_into()?),
+    }
+}
+
+/// What is in `OUT_DIR`.
+#[derive(Default)]
+struct Built {
+    fingerprint: u64,
+    user: String,
+    token: String,
+    /// Why there is no token, or no newer one.
+    error: String,
+    /// In seconds since 1970, as the service's `expiresOn`.
+    expires_on: u64,
+    next_try: u64,
+}
+
+impl Built {
+    /// What an earlier build left, if it had the same settings.
+    fn read(out_dir: &Path, fingerprint: u64, now: u64) -> Self {
+        let text = |name| fs::read_to_string(out_dir.join(name)).unwrap_or_default();
+        let stamp = text("stamp");
+        let numbers: Vec<u64> = stamp.split(' ').filter_map(|part| part.parse().ok()).collect();
+        let nothing = Self { fingerprint, ..Self::default() };
+        let [old, expires_on, next_try] = numbers[..] else { return nothing };
+        if old != fingerprint {
+            return nothing;
+        }
+        // A clock that was set back does not put off a try for ever.
+        let next_try = if next_try > expires_on.max(now + LEFT_ALONE) { now } else { next_try };
+        let error = text("token-error.txt");
+        if expires_on <= now {
+            return Self { error, next_try, ..nothing };
+        }
+        let (user, token) = (text("user.txt"), text("token.txt"));
+        Self { fingerprint, user, token, error, expires_on, next_try }
     }
 
-    fn is_fresh(&self, stamp: &str) -> bool {
-        let parts = |stamp: &str| {
-            let (fingerprint, seconds) = stamp.split_once(' ')?;
-            Some((fingerprint.to_owned(), Duration::from_secs(seconds.parse().ok()?)))
-        };
-        match (parts(stamp), parts(&self.stamp())) {
-            (Some((old, issued)), Some((new, now))) => {
-                old == new && now.checked_sub(issued).is_some_and(|age| age < KEPT_FOR)
-            }
-            _ => false,
+    fn renew(&mut self, user: &CommunicationUserIdentifier, token: &AccessToken, now: u64) {
+        let expires_on = token.expires_on().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.user = user.identifier().to_owned();
+        self.token = token.token().to_owned();
+        self.error = String::new();
+        self.expires_on = expires_on.as_secs();
+        self.next_try = now + self.expires_on.saturating_sub(now) / 2;
+    }
+
+    /// The texts of acs-identity never hold a key, a token or the connection string.
+    fn fail(&mut self, error: &dyn Error, now: u64) {
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
         }
+        // What is behind a line break would be read as an instruction to cargo.
+        self.error = text.replace(['\r', '\n'], " ");
+        self.next_try = now + LEFT_ALONE;
+    }
+
+    fn write(&self, out_dir: &Path) -> io::Result<()> {
+        let write = |name, text: &str| write_private(&out_dir.join(name), text);
+        // The stamp last: without it, files that were written in part are not taken for good ones.
+        write("stamp", "")?;
+        write("user.txt", &self.user)?;
+        write("token.txt", &self.token)?;
+        write("token-error.txt", &self.error)?;
+        write("stamp", &format!("{} {} {}", self.fingerprint, self.expires_on, self.next_try))
     }
 }
 
@@ -117,18 +185,6 @@ impl Settings {
 fn variable(name: &str) -> Result<Option<String>, String> {
     let Some(text) = env::var_os(name).filter(|text| !text.is_empty()) else { return Ok(None) };
     text.into_string().map(Some).map_err(|_| format!("{name} is not UTF-8"))
-}
-
-/// The texts of acs-identity never hold a key, a token or the connection string.
-fn warn(error: &dyn Error) {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    // What is behind a line break would be read as an instruction to cargo.
-    println!("cargo::warning=built without a token: {}", text.replace(['\r', '\n'], " "));
 }
 
 /// Writes a file that only its owner may read.
@@ -150,8 +206,4 @@ fn private(path: &Path) -> io::Result<File> {
 #[cfg(not(unix))]
 fn private(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).open(path)
-}
-
-fn now() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

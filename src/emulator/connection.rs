@@ -1,16 +1,18 @@
-//! One connection: requests in, answers out, and the faults that happen on the wire.
+//! One connection: requests in, responses out, and the faults that happen on the wire.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ureq::http::{self, HeaderMap, Method, Version, header};
+use ureq::http::{self, Method, Version, header};
 use ureq_proto::server::{RecvRequestResult, Reply, state};
 
-use super::request::Request;
+use super::fault::Effect;
+use super::request::{Request, closes, misframed};
 use super::response::{Encoded, Response};
-use super::server::{Delivery, Shared};
+use super::state::State;
 
 // Ours: all three; the real limits are not public, and no client comes near them.
 const MAX_HEAD: usize = 64 * 1024;
@@ -19,6 +21,9 @@ const MAX_WRITE_TIME: Duration = Duration::from_secs(30);
 
 const TOO_LARGE: &str = "the body is larger than 1 MiB";
 const HEAD_TOO_LARGE: &str = "the head is larger than 64 KiB";
+const TLS_UNEXPECTED: &str =
+    "this is TLS; the emulator speaks http, not https, unless started with --tls";
+const TLS_EXPECTED: &str = "this is plain http; the emulator speaks https here";
 
 /// How long a connection stays open without a whole request, be it idle or half sent.
 // Ours: twice what clients' pools keep a connection for.
@@ -33,25 +38,67 @@ const TLS_HANDSHAKE: u8 = 22;
 /// How long a refused client may go on sending before the connection is cut under it.
 const MAX_LINGER: Duration = Duration::from_secs(1);
 
+/// What requests are read from and responses written to.
+pub(super) trait Stream: Read + Write {}
+
+impl<T: Read + Write> Stream for T {}
+
+/// Makes TLS of a connection.
+pub(super) type Accept = dyn Fn(TcpStream) -> io::Result<Box<dyn Stream>> + Send + Sync;
+
 /// Serves a connection until either side closes it, or no whole request comes within `max_wait`.
 ///
 /// The error says why it ended, which interests nobody: a client may leave at any time.
-pub(super) fn serve(stream: &TcpStream, shared: &Shared, max_wait: Duration) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    stream.set_write_timeout(Some(MAX_WRITE_TIME))?;
-    let wait_until = Instant::now();
-    let mut connection = Connection { stream, shared, buffer: Vec::new(), wait_until };
+pub(super) fn serve(
+    socket: &TcpStream,
+    tls: Option<&Accept>,
+    state: &State,
+    max_wait: Duration,
+) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    socket.set_write_timeout(Some(MAX_WRITE_TIME))?;
+    socket.set_read_timeout(Some(max_wait))?;
+    let mut plain = socket;
+    let mut first = [0];
+    let mut secured = match tls {
+        // Who speaks plain http is told so in plain http.
+        Some(accept) if socket.peek(&mut first)? == 1 && first == [TLS_HANDSHAKE] => {
+            Some(accept(socket.try_clone()?)?)
+        }
+        _ => None,
+    };
+    let mut connection = Connection {
+        socket,
+        is_tls_missing: tls.is_some() && secured.is_none(),
+        is_silent_tls: secured.is_some(),
+        stream: secured.as_mut().map_or(&mut plain, |stream| &mut **stream),
+        state,
+        buffer: Vec::new(),
+        wait_until: Instant::now(),
+    };
     loop {
         connection.wait_until = Instant::now() + max_wait;
-        if !connection.exchange()? {
-            return Ok(());
+        match connection.exchange() {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(error) => {
+                if connection.is_silent_tls && !state.stopping.load(Ordering::SeqCst) {
+                    state.record_failure(tls_failure(&error));
+                }
+                return Err(error);
+            }
         }
     }
 }
 
 struct Connection<'a> {
-    stream: &'a TcpStream,
-    shared: &'a Shared,
+    /// For time limits; all bytes go through the stream.
+    socket: &'a TcpStream,
+    stream: &'a mut dyn Stream,
+    is_tls_missing: bool,
+    /// It is TLS, and no byte of a request has come through it yet.
+    is_silent_tls: bool,
+    state: &'a State,
     /// What arrived and is not consumed yet: a part of a request, or requests sent ahead.
     buffer: Vec<u8>,
     /// When the next request has to be here.
@@ -81,9 +128,9 @@ impl From<io::Error> for Failure {
 }
 
 impl Connection<'_> {
-    /// Answers one request; whether the connection stays open for another.
+    /// Responds to one request; whether the connection stays open for another.
     fn exchange(&mut self) -> io::Result<bool> {
-        let shared = self.shared;
+        let state = self.state;
         let received = self.receive_head().and_then(|head| {
             let version = head.request.version();
             let close = closes(version, head.request.headers());
@@ -93,7 +140,7 @@ impl Connection<'_> {
             Ok(received) => received,
             Err(Failure::Gone(error)) => return Err(error),
             Err(Failure::Refused(status, reason, request)) => {
-                let response = shared.refuse(status, reason, request);
+                let response = state.refuse(status, reason, request);
                 self.send(&response.encode(false, false, true).bytes)?;
                 self.linger()?;
                 return Ok(false);
@@ -102,30 +149,34 @@ impl Connection<'_> {
         let bodiless = request.method == Method::HEAD;
         // What follows a HEAD with a body cannot be told from that body.
         let close = close || (bodiless && !self.buffer.is_empty());
-        let encode = |response: Response| response.encode(http_10, bodiless, close);
-        match shared.handle(request) {
-            Delivery::Whole(response) => self.send(&encode(response).bytes)?,
-            Delivery::Delayed(response, time) => {
+        let (response, effect) = state.handle(request);
+        let encoded = response.map(|response: Response| response.encode(http_10, bodiless, close));
+        match (encoded, effect) {
+            (Some(encoded), Some(Effect::Delay(time))) => {
                 self.pause(Some(time))?;
-                self.send(&encode(response).bytes)?;
+                self.send(&encoded.bytes)?;
             }
-            Delivery::Dripped(response, interval) => self.drip(&encode(response), interval)?,
-            Delivery::Truncated(response) => {
-                self.send(encode(response).first_half())?;
+            (Some(encoded), Some(Effect::Drip(interval))) => self.drip(&encoded, interval)?,
+            (Some(encoded), Some(Effect::Truncate)) => {
+                self.send(encoded.first_half())?;
                 return Ok(false);
             }
-            Delivery::Stalled(response) => {
-                if let Some(response) = response {
-                    self.send(encode(response).first_half())?;
-                }
+            (Some(encoded), Some(Effect::StallBody)) => {
+                self.send(encoded.first_half())?;
                 self.pause(None)?;
             }
-            Delivery::Dropped => return Ok(false),
+            (Some(encoded), _) => self.send(&encoded.bytes)?,
+            (None, Some(Effect::Stall)) => self.pause(None)?,
+            (None, _) => return Ok(false),
         }
         Ok(!close)
     }
 
     fn receive_head(&mut self) -> Result<Head, Failure> {
+        if self.is_tls_missing {
+            self.fill_in_time()?;
+            return Err(Failure::Refused(400, TLS_EXPECTED, None));
+        }
         let mut reply = Reply::new().map_err(|_| malformed())?;
         loop {
             let (used, request) = reply.try_request(&self.buffer).map_err(|_| self.not_http())?;
@@ -165,8 +216,9 @@ impl Connection<'_> {
                 value.set_sensitive(true);
             }
         }
-        let mut request =
-            Request { method: parts.method, target: head.target, headers, body: Vec::new() };
+        let (method, target) = (parts.method, head.target);
+        let port = self.socket.local_addr()?.port();
+        let mut request = Request { method, target, headers, body: Vec::new(), port };
         if let Some((status, reason)) = misframed(parts.version, &request.headers) {
             return Err(Failure::Refused(status, reason, Some(Box::new(request))));
         }
@@ -212,9 +264,7 @@ impl Connection<'_> {
 
     fn not_http(&self) -> Failure {
         match self.buffer.first() {
-            Some(&TLS_HANDSHAKE) => {
-                Failure::Refused(400, "this is TLS; the emulator speaks http, not https", None)
-            }
+            Some(&TLS_HANDSHAKE) => Failure::Refused(400, TLS_UNEXPECTED, None),
             // The parser has a limit for the target that is a little lower than that for the head.
             _ if self.buffer.len() > MAX_HEAD => Failure::Refused(431, HEAD_TOO_LARGE, None),
             _ => malformed(),
@@ -228,7 +278,7 @@ impl Connection<'_> {
         if left.is_zero() {
             return Err(ErrorKind::TimedOut.into());
         }
-        self.stream.set_read_timeout(Some(left))?;
+        self.socket.set_read_timeout(Some(left))?;
         self.fill()
     }
 
@@ -243,6 +293,7 @@ impl Connection<'_> {
             return Err(ErrorKind::UnexpectedEof.into());
         }
         self.buffer.extend_from_slice(part.get(..length).unwrap_or_default());
+        self.is_silent_tls = false;
         Ok(())
     }
 
@@ -250,7 +301,7 @@ impl Connection<'_> {
     /// emulator stops.
     ///
     /// Reading is the one wait that both of them end, so this reads ahead while it waits. A client
-    /// that will send no more may still read, so where there is an answer to come it is waited for.
+    /// that will send no more may still read, so it still gets a response that is to come.
     fn pause(&mut self, time: Option<Duration>) -> io::Result<()> {
         let deadline = time.and_then(|time| Instant::now().checked_add(time));
         loop {
@@ -261,11 +312,14 @@ impl Connection<'_> {
             if self.buffer.len() > MAX_HEAD + MAX_BODY {
                 return Err(ErrorKind::OutOfMemory.into());
             }
-            self.stream.set_read_timeout(left)?;
+            self.socket.set_read_timeout(left)?;
             match self.fill() {
                 Err(error)
                     if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
-                Err(error) if error.kind() == ErrorKind::UnexpectedEof && !self.shared.stops() => {
+                Err(error)
+                    if error.kind() == ErrorKind::UnexpectedEof
+                        && !self.state.stopping.load(Ordering::SeqCst) =>
+                {
                     let Some(left) = left else { return Err(error) };
                     thread::sleep(left.min(STOP_INTERVAL));
                 }
@@ -284,87 +338,41 @@ impl Connection<'_> {
     }
 
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes)
+        self.stream.write_all(bytes)?;
+        self.stream.flush()
     }
 
-    /// Reads what a refused client still sends: closing at once could destroy the answer on its
-    /// way.
+    /// Reads what a refused client still sends: closing at once could destroy the response on
+    /// its way.
     fn linger(&mut self) -> io::Result<()> {
-        self.stream.shutdown(Shutdown::Write)?;
+        self.socket.shutdown(Shutdown::Write)?;
         let deadline = Instant::now() + MAX_LINGER;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Ok(());
             }
-            self.stream.set_read_timeout(Some(left))?;
+            self.socket.set_read_timeout(Some(left))?;
             self.fill()?;
             self.buffer.clear();
         }
     }
 }
 
+/// Clients that refuse the certificate say so by an alert, or by closing.
+fn tls_failure(error: &io::Error) -> String {
+    let problem = match error.kind() {
+        ErrorKind::InvalidData => error.to_string(),
+        _ => "the client left before it sent a request".to_owned(),
+    };
+    format!(
+        "TLS failed: {problem}; clients have to trust the authority of the emulator's certificate"
+    )
+}
+
 fn malformed() -> Failure {
     Failure::Refused(400, "this is not well-formed HTTP/1.1", None)
 }
 
-/// What is wrong with the framing of a body (RFC 9112, sections 6.1 and 6.3).
-fn misframed(version: Version, headers: &HeaderMap) -> Option<(u16, &'static str)> {
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    let coding = codings.next()?;
-    if headers.contains_key(header::CONTENT_LENGTH) {
-        return Some((400, "the request has both Content-Length and Transfer-Encoding"));
-    }
-    if version == Version::HTTP_10 {
-        return Some((400, "HTTP/1.0 has no Transfer-Encoding"));
-    }
-    let is_chunked = coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
-    (!is_chunked || codings.next().is_some())
-        .then_some((501, "the Transfer-Encoding is not chunked, and no other is known here"))
-}
-
-fn closes(version: Version, headers: &HeaderMap) -> bool {
-    let says = |token: &str| {
-        let values =
-            headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
-        values
-            .flat_map(|value| value.split(','))
-            .any(|part| part.trim().eq_ignore_ascii_case(token))
-    };
-    says("close") || (version == Version::HTTP_10 && !says("keep-alive"))
-}
-
 #[cfg(test)]
-mod tests {
-    use std::net::TcpListener;
-
-    use super::super::authentication::SharedKey;
-    use super::super::random::Random;
-    use super::super::server::Clock;
-    use super::super::service::Service;
-    use super::*;
-
-    #[test]
-    fn a_connection_without_a_whole_request_is_closed_after_a_while() {
-        let service = Service::new(SharedKey::from_bytes(vec![7]), false, Random::from_seed(1));
-        let shared = Shared::new(service, Clock::default(), None);
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let answered = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-        for sent in ["", "POST / HTTP/1.1\r\nHost:", answered] {
-            let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-            client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-            client.write_all(sent.as_bytes()).unwrap();
-            let (stream, _) = listener.accept().unwrap();
-            let served = thread::scope(|scope| {
-                let serving = scope.spawn(|| serve(&stream, &shared, Duration::from_millis(50)));
-                serving.join().unwrap()
-            });
-            let kind = served.unwrap_err().kind();
-            assert!(matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut), "{kind:?}");
-            drop(stream);
-            let mut text = String::new();
-            client.read_to_string(&mut text).unwrap();
-            assert_eq!(text.is_empty(), sent != answered, "{text}");
-        }
-    }
-}
+mod tests;

@@ -52,9 +52,9 @@ pub(super) struct Prescription {
 }
 
 impl Fault {
-    /// Answers with this status in place of the service, which never sees the request.
+    /// Responds with this status in place of the service, which never sees the request.
     ///
-    /// The answer has an empty body and the headers that all answers of the service have, until
+    /// The response has an empty body and the headers of every response of the service, until
     /// [`header`](Self::header) and [`body`](Self::body) say otherwise.
     pub fn respond(status: u16) -> Self {
         let prescription = Prescription { status, headers: Vec::new(), body: Vec::new() };
@@ -66,47 +66,47 @@ impl Fault {
         Self::new(Effect::Drop, false)
     }
 
-    /// Lets the service process the request, then closes the connection without an answer.
+    /// Lets the service process the request, then closes the connection without a response.
     pub fn drop_after_processing() -> Self {
         Self::new(Effect::Drop, true)
     }
 
-    /// Processes the request and holds the answer back for this time.
+    /// Processes the request and holds the response back for this time.
     pub fn delay(time: Duration) -> Self {
         Self::new(Effect::Delay(time), true)
     }
 
-    /// Processes the request, sends the answer up to the middle of its body, and closes the
+    /// Processes the request, sends the response up to the middle of its body, and closes the
     /// connection.
     ///
-    /// An answer without a body breaks off in the middle of its head.
+    /// A response without a body breaks off in the middle of its head.
     pub fn truncate_body() -> Self {
         Self::new(Effect::Truncate, true)
     }
 
-    /// Never answers: the request hangs until the client leaves or the emulator stops.
+    /// Never responds: the request hangs until the client leaves or the emulator stops.
     ///
     /// The service never sees it, unless [`after_processing`](Self::after_processing) is called.
     pub fn stall() -> Self {
         Self::new(Effect::Stall, false)
     }
 
-    /// Processes the request, sends the answer up to the middle of its body, and then hangs as
+    /// Processes the request, sends the response up to the middle of its body, and then hangs as
     /// [`stall`](Self::stall) does.
     pub fn stall_body() -> Self {
         Self::new(Effect::StallBody, true)
     }
 
-    /// Processes the request and sends the answer byte by byte, one in each interval.
+    /// Processes the request and sends the response byte by byte, one in each interval.
     pub fn drip(interval: Duration) -> Self {
         Self::new(Effect::Drip(interval), true)
     }
 
-    /// Adds a header to the answer of [`respond`](Self::respond), as it is, unchecked; other faults
+    /// Adds a header to the response of [`respond`](Self::respond), as it is, unchecked; other faults
     /// ignore it.
     ///
     /// It replaces the header of that name which the emulator would send. A `Content-Length` or
-    /// `Transfer-Encoding` need not fit the body: the answer may be as broken as the test wants it.
+    /// `Transfer-Encoding` need not fit the body: the response may be as broken as the test wants it.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         if let Effect::Respond(prescription) = &mut self.effect {
             prescription.headers.push((name.into(), value.into()));
@@ -114,7 +114,7 @@ impl Fault {
         self
     }
 
-    /// Sets the body of the answer of [`respond`](Self::respond); other faults ignore it.
+    /// Sets the body of the response of [`respond`](Self::respond); other faults ignore it.
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         if let Effect::Respond(prescription) = &mut self.effect {
             prescription.body = body.into();
@@ -134,7 +134,7 @@ impl Fault {
         self
     }
 
-    /// Applies to every `n`-th matching request, for ever unless [`times`](Self::times) ends it.
+    /// Applies to every `n`-th matching request, forever unless [`times`](Self::times) ends it.
     ///
     /// A request that one fault strikes is not counted by the faults injected after it, so several
     /// of them mix: ten faults with `every(100)` strike about every tenth request.

@@ -1,19 +1,23 @@
 //! What arrived, and what became of it.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::json;
+use super::redaction::redacted;
 use super::request::{Operation, Request};
+use crate::timestamp;
 
 const MAX_RECORDS: usize = 10_000;
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// A request that arrived at the emulator.
 ///
-/// Its `Debug` shows neither signatures nor tokens.
+/// `Display` writes it as a line for a log. Neither that nor `Debug` shows signatures, keys or
+/// tokens.
 #[derive(Clone)]
 pub struct RecordedRequest {
     method: String,
@@ -25,6 +29,7 @@ pub struct RecordedRequest {
     refusal: Option<String>,
     struck_by_fault: bool,
     received_at: Instant,
+    time: SystemTime,
 }
 
 /// The last records, and how many there ever were.
@@ -33,10 +38,16 @@ pub(super) struct Journal {
     records: VecDeque<RecordedRequest>,
     bytes: usize,
     total: u64,
+    by_operation: HashMap<Operation, u64>,
 }
 
 impl RecordedRequest {
-    pub(super) fn new(request: Request, status: Option<u16>, refusal: Option<String>) -> Self {
+    pub(super) fn new(
+        request: Request,
+        time: SystemTime,
+        status: Option<u16>,
+        refusal: Option<String>,
+    ) -> Self {
         Self {
             operation: request.operation(),
             method: request.method.to_string(),
@@ -44,15 +55,43 @@ impl RecordedRequest {
             headers: request.headers,
             body: request.body,
             status,
-            refusal,
+            refusal: refusal.map(|refusal| redacted(&refusal)),
             struck_by_fault: false,
             received_at: Instant::now(),
+            time,
         }
     }
 
     pub(super) fn struck(mut self, by_fault: bool) -> Self {
         self.struck_by_fault = by_fault;
         self
+    }
+
+    /// One line of JSON for a log, with the members `time`, `method`, `target`, `operation`,
+    /// `status`, `fault`, `refusal` and `clientRequestId`, of which those without a value are null.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let or_null = |text: Option<&str>| text.map_or_else(|| "null".to_owned(), json::text);
+        let client_request_id = self.header("x-ms-client-request-id").map(redacted);
+        let status = self.status.map_or_else(|| "null".to_owned(), |status| status.to_string());
+        json::object([
+            ("time", json::text(&self.time_text())),
+            ("method", json::text(&self.method)),
+            ("target", json::text(&redacted(&self.target))),
+            ("operation", or_null(self.operation.map(Operation::name))),
+            ("status", status),
+            ("fault", self.struck_by_fault.to_string()),
+            ("refusal", or_null(self.refusal())),
+            ("clientRequestId", or_null(client_request_id.as_deref())),
+        ])
+    }
+
+    /// RFC 3339 in UTC with milliseconds; empty outside the years 1970 to 9999.
+    fn time_text(&self) -> String {
+        let Some(text) = timestamp::dotnet_rfc3339(self.time) else { return String::new() };
+        let since_epoch = self.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let (seconds, _) = text.split_at_checked(19).unwrap_or_default();
+        format!("{seconds}.{:03}Z", since_epoch.subsec_millis())
     }
 
     /// The bytes that arrived and are kept: a client decides how many these are.
@@ -100,8 +139,7 @@ impl RecordedRequest {
         &self.body
     }
 
-    /// The status that the emulator answered; `None` if a [`Fault`](super::Fault) left the request
-    /// without an answer.
+    /// The status of the response; `None` if a [`Fault`](super::Fault) left the request without one.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         self.status
@@ -109,8 +147,8 @@ impl RecordedRequest {
 
     /// Why the request was refused, if it was.
     ///
-    /// Where a signature was refused this says which part of it did not match, which the service
-    /// never does; the right signature is not shown.
+    /// For a wrong signature, this says which part does not match, which the service never does. The
+    /// right signature is not shown.
     #[must_use]
     pub fn refusal(&self) -> Option<&str> {
         self.refusal.as_deref()
@@ -127,20 +165,51 @@ impl RecordedRequest {
     pub fn received_at(&self) -> Instant {
         self.received_at
     }
+
+    /// The same by the emulator's clock.
+    #[must_use]
+    pub fn time(&self) -> SystemTime {
+        self.time
+    }
+}
+
+impl fmt::Display for RecordedRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without what a terminal would obey.
+        let printable = |text: &str| {
+            text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect::<String>()
+        };
+        write!(f, "{} ", self.time_text())?;
+        match self.target() {
+            "" => write!(f, "something unreadable")?,
+            target => write!(f, "{} {}", self.method, printable(&redacted(target)))?,
+        }
+        match self.status {
+            Some(status) => write!(f, " -> {status}")?,
+            None => write!(f, " -> no response")?,
+        }
+        if self.struck_by_fault {
+            write!(f, " (fault)")?;
+        }
+        match &self.refusal {
+            Some(refusal) => write!(f, " ({})", printable(refusal)),
+            None => Ok(()),
+        }
+    }
 }
 
 impl fmt::Debug for RecordedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let body = match self.operation {
             Some(Operation::Create | Operation::Issue) => {
-                String::from_utf8_lossy(&self.body).into_owned()
+                redacted(&String::from_utf8_lossy(&self.body))
             }
             // A body of the Teams exchange is a token; of others nothing is known.
             _ => format!("[{} bytes]", self.body.len()),
         };
         f.debug_struct("RecordedRequest")
             .field("method", &self.method)
-            .field("target", &self.target)
+            .field("target", &redacted(&self.target))
             .field("headers", &self.headers)
             .field("body", &body)
             .field("status", &self.status)
@@ -152,6 +221,9 @@ impl fmt::Debug for RecordedRequest {
 impl Journal {
     pub(super) fn push(&mut self, record: RecordedRequest) {
         self.total += 1;
+        if let Some(operation) = record.operation {
+            *self.by_operation.entry(operation).or_default() += 1;
+        }
         self.bytes += record.size();
         self.records.push_back(record);
         while self.records.len() > MAX_RECORDS || self.bytes > MAX_BYTES {
@@ -166,6 +238,10 @@ impl Journal {
 
     pub(super) fn total(&self) -> u64 {
         self.total
+    }
+
+    pub(super) fn count(&self, operation: Operation) -> u64 {
+        self.by_operation.get(&operation).copied().unwrap_or_default()
     }
 }
 
@@ -184,8 +260,9 @@ mod tests {
             target: target.to_owned(),
             headers,
             body: body.to_owned(),
+            port: 1,
         };
-        RecordedRequest::new(request, Some(200), None)
+        RecordedRequest::new(request, SystemTime::UNIX_EPOCH, Some(200), None)
     }
 
     #[test]

@@ -10,7 +10,12 @@ pub(super) fn object<'a>(members: impl IntoIterator<Item = (&'a str, String)>) -
     format!("{{{}}}", members.join(","))
 }
 
-/// A string with its quotes. `+` and `'` stay as they are, as in the service's answers.
+/// `[value,…]`; the values are JSON already.
+pub(super) fn array(values: impl IntoIterator<Item = String>) -> String {
+    format!("[{}]", values.into_iter().collect::<Vec<_>>().join(","))
+}
+
+/// A string with its quotes. `+` and `'` stay as they are, as in the service's responses.
 pub(super) fn text(value: &str) -> String {
     Value::from(value).to_string()
 }

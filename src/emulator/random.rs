@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 pub(super) struct Random {
     seed: [u8; 32],
     counter: u64,
+    is_fixed: bool,
 }
 
 impl Random {
@@ -22,12 +23,23 @@ impl Random {
             hasher.write_u64(word);
             seed.update(hasher.finish().to_le_bytes());
         }
-        Self { seed: seed.finalize().into(), counter: 0 }
+        Self { seed: seed.finalize().into(), counter: 0, is_fixed: false }
     }
 
-    #[cfg(test)]
-    pub(super) fn from_seed(seed: u8) -> Self {
-        Self { seed: [seed; 32], counter: 0 }
+    pub(super) fn from_seed(seed: u64) -> Self {
+        Self { seed: Sha256::digest(seed.to_le_bytes()).into(), counter: 0, is_fixed: true }
+    }
+
+    /// Another stream, as unpredictable or as fixed as this one.
+    pub(super) fn fork(&mut self) -> Self {
+        Self { seed: self.block(), counter: 0, is_fixed: self.is_fixed }
+    }
+
+    /// Begins anew if the seed was given.
+    pub(super) fn rewind(&mut self) {
+        if self.is_fixed {
+            self.counter = 0;
+        }
     }
 
     pub(super) fn block(&mut self) -> [u8; 32] {

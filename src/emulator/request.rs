@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ureq::http::{HeaderMap, Method};
+use ureq::http::{HeaderMap, Method, Version, header};
 
 /// An operation of the identity service, as faults and records name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,29 +22,64 @@ pub enum Operation {
     Exchange,
 }
 
+impl Operation {
+    pub(super) const ALL: [Self; 6] =
+        [Self::Create, Self::Get, Self::Delete, Self::Issue, Self::Revoke, Self::Exchange];
+
+    /// As logs and the program's options name it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Get => "get",
+            Self::Delete => "delete",
+            Self::Issue => "issue",
+            Self::Revoke => "revoke",
+            Self::Exchange => "exchange",
+        }
+    }
+}
+
 /// What came over the wire, with the target exactly as it was written there.
 pub(super) struct Request {
     pub(super) method: Method,
     pub(super) target: String,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
+    /// The emulator's port.
+    pub(super) port: u16,
 }
 
 /// Where method and path lead.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Route {
-    /// The identity is empty where the path has none.
-    Operation(Operation, String),
-    /// The path exists, the method does not: the `Allow` header of the answer.
+pub(super) struct Route {
+    pub(super) operation: Operation,
+    /// Empty where the path has none.
+    pub(super) id: String,
+    pub(super) dialect: Option<Dialect>,
+}
+
+/// The api-versions to which a route is limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// The preview of 2020.
+    First,
+    /// All that came after it.
+    Present,
+}
+
+/// Why a request leads nowhere.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unrouted {
+    /// The path exists, the method does not: the `Allow` header of the response.
     WrongMethod(&'static str),
-    Unknown,
+    UnknownPath,
 }
 
 impl Request {
     /// Stands for what could not be read as a request.
     pub(super) fn unreadable() -> Self {
         let (method, headers) = (Method::default(), HeaderMap::new());
-        Self { method, target: String::new(), headers, body: Vec::new() }
+        Self { method, target: String::new(), headers, body: Vec::new(), port: 0 }
     }
 
     /// The header's text; `None` if it is absent or not ASCII.
@@ -76,47 +111,47 @@ impl Request {
             .filter(|value| !value.is_empty())
     }
 
-    pub(super) fn route(&self) -> Route {
-        let Some(path) = self.path().strip_prefix('/') else { return Route::Unknown };
+    pub(super) fn route(&self) -> Result<Route, Unrouted> {
+        let path = self.path().strip_prefix('/').ok_or(Unrouted::UnknownPath)?;
         // Split first, decode each segment once: an id may hold an escaped slash.
         let segments: Option<Vec<String>> = path.split('/').map(percent_decoded).collect();
-        let Some(segments) = segments else { return Route::Unknown };
+        let segments = segments.ok_or(Unrouted::UnknownPath)?;
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
 
         // Ours: the case of the path matters, and so does a slash at its end; nothing public shows
         // either.
-        match segments.as_slice() {
-            ["identities"] => self.only(&Method::POST, "POST", Operation::Create, ""),
-            ["identities", id] if !id.is_empty() => match self.method {
-                Method::GET => Route::Operation(Operation::Get, (*id).to_owned()),
-                _ => self.only(&Method::DELETE, "GET, DELETE", Operation::Delete, id),
-            },
-            ["identities", id, ":issueAccessToken"] if !id.is_empty() => {
-                self.only(&Method::POST, "POST", Operation::Issue, id)
+        let (method, allow, operation, id, dialect) = match (segments.as_slice(), &self.method) {
+            (["identities"], _) => (Method::POST, "POST", Operation::Create, "", None),
+            (["identities", ""] | ["identities", "", _], _) => return Err(Unrouted::UnknownPath),
+            (["identities", id], &Method::GET) => (Method::GET, "", Operation::Get, *id, None),
+            (["identities", id], &Method::PATCH) => {
+                (Method::PATCH, "", Operation::Revoke, *id, Some(Dialect::First))
             }
-            ["identities", id, ":revokeAccessTokens"] if !id.is_empty() => {
-                self.only(&Method::POST, "POST", Operation::Revoke, id)
+            (["identities", id], _) => {
+                (Method::DELETE, "GET, PATCH, DELETE", Operation::Delete, *id, None)
             }
-            ["teamsUser", ":exchangeAccessToken"] => {
-                self.only(&Method::POST, "POST", Operation::Exchange, "")
+            (["identities", id, "token"], _) => {
+                (Method::POST, "POST", Operation::Issue, *id, Some(Dialect::First))
             }
-            _ => Route::Unknown,
+            (["identities", id, ":issueAccessToken"], _) => {
+                (Method::POST, "POST", Operation::Issue, *id, Some(Dialect::Present))
+            }
+            (["identities", id, ":revokeAccessTokens"], _) => {
+                (Method::POST, "POST", Operation::Revoke, *id, Some(Dialect::Present))
+            }
+            (["teamsUser", ":exchangeAccessToken"], _) => {
+                (Method::POST, "POST", Operation::Exchange, "", Some(Dialect::Present))
+            }
+            _ => return Err(Unrouted::UnknownPath),
+        };
+        if self.method != method {
+            return Err(Unrouted::WrongMethod(allow));
         }
+        Ok(Route { operation, id: id.to_owned(), dialect })
     }
 
     pub(super) fn operation(&self) -> Option<Operation> {
-        match self.route() {
-            Route::Operation(operation, _) => Some(operation),
-            Route::WrongMethod(_) | Route::Unknown => None,
-        }
-    }
-
-    fn only(&self, method: &Method, allow: &'static str, operation: Operation, id: &str) -> Route {
-        if self.method == *method {
-            Route::Operation(operation, id.to_owned())
-        } else {
-            Route::WrongMethod(allow)
-        }
+        self.route().ok().map(|route| route.operation)
     }
 }
 
@@ -149,12 +184,44 @@ pub(super) fn percent_decoded(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
+/// What is wrong with the framing of a body (RFC 9112, sections 6.1 and 6.3).
+pub(super) fn misframed(version: Version, headers: &HeaderMap) -> Option<(u16, &'static str)> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let coding = codings.next()?;
+    if headers.contains_key(header::CONTENT_LENGTH) {
+        return Some((400, "the request has both Content-Length and Transfer-Encoding"));
+    }
+    if version == Version::HTTP_10 {
+        return Some((400, "HTTP/1.0 has no Transfer-Encoding"));
+    }
+    let is_chunked = coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    (!is_chunked || codings.next().is_some())
+        .then_some((501, "the Transfer-Encoding is not chunked, and no other is known here"))
+}
+
+/// Whether the connection closes after the response.
+pub(super) fn closes(version: Version, headers: &HeaderMap) -> bool {
+    let says = |token: &str| {
+        let values =
+            headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+        values
+            .flat_map(|value| value.split(','))
+            .any(|part| part.trim().eq_ignore_ascii_case(token))
+    };
+    says("close") || (version == Version::HTTP_10 && !says("keep-alive"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn request(method: Method, target: &str) -> Request {
-        Request { method, target: target.to_owned(), headers: HeaderMap::new(), body: Vec::new() }
+        let (target, headers) = (target.to_owned(), HeaderMap::new());
+        Request { method, target, headers, body: Vec::new(), port: 1 }
+    }
+
+    fn route(operation: Operation, id: &str, dialect: Option<Dialect>) -> Route {
+        Route { operation, id: id.to_owned(), dialect }
     }
 
     #[test]
@@ -165,26 +232,42 @@ mod tests {
             "/identities/8%3aacs%3aa_b/%3AissueAccessToken",
             "http://127.0.0.1:1/identities/8%3Aacs%3Aa_b/:issueAccessToken",
         ] {
-            let route = Route::Operation(Operation::Issue, "8:acs:a_b".to_owned());
-            assert_eq!(request(Method::POST, target).route(), route, "{target}");
+            let expected = route(Operation::Issue, "8:acs:a_b", Some(Dialect::Present));
+            assert_eq!(request(Method::POST, target).route().unwrap(), expected, "{target}");
         }
     }
 
     #[test]
     fn decodes_an_id_exactly_once_and_after_splitting() {
-        let route = request(Method::DELETE, "/identities/a%2Fb%253A").route();
-        assert_eq!(route, Route::Operation(Operation::Delete, "a/b%3A".to_owned()));
+        let found = request(Method::DELETE, "/identities/a%2Fb%253A").route();
+        assert_eq!(found.unwrap(), route(Operation::Delete, "a/b%3A", None));
+    }
+
+    #[test]
+    fn knows_the_routes_of_2020() {
+        let first = Some(Dialect::First);
+        let found = request(Method::POST, "/identities/8%3Aacs%3Aa/token").route();
+        assert_eq!(found.unwrap(), route(Operation::Issue, "8:acs:a", first));
+        let found = request(Method::PATCH, "/identities/8:acs:a").route();
+        assert_eq!(found.unwrap(), route(Operation::Revoke, "8:acs:a", first));
     }
 
     #[test]
     fn knows_no_other_path_and_no_other_method() {
-        for target in
-            ["/", "/identities/", "/identities//:issueAccessToken", "/Identities", "*", "/x%"]
-        {
-            assert_eq!(request(Method::POST, target).route(), Route::Unknown, "{target}");
+        for target in [
+            "/",
+            "/identities/",
+            "/identities//:issueAccessToken",
+            "/identities//token",
+            "/Identities",
+            "*",
+            "/x%",
+        ] {
+            let found = request(Method::POST, target).route();
+            assert_eq!(found, Err(Unrouted::UnknownPath), "{target}");
         }
-        let route = request(Method::PUT, "/identities/8:acs:a").route();
-        assert_eq!(route, Route::WrongMethod("GET, DELETE"));
+        let found = request(Method::PUT, "/identities/8:acs:a").route();
+        assert_eq!(found, Err(Unrouted::WrongMethod("GET, PATCH, DELETE")));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! An answer: its status, its headers in the order and spelling of the real service, its bytes.
+//! A response: its status, its headers in the order and spelling of the real service, its bytes.
 
 use std::borrow::Cow;
 use std::time::SystemTime;
@@ -36,13 +36,13 @@ pub(super) struct Problem {
     pub(super) code: &'static str,
     pub(super) message: String,
     pub(super) target: Option<&'static str>,
-    /// Whether the layer that answers sends `api-supported-versions`.
+    /// Whether the layer that responds sends `api-supported-versions`.
     pub(super) advertises: bool,
     /// What the record says where the message does not tell.
     pub(super) explanation: Option<String>,
 }
 
-/// The bytes of an answer.
+/// The bytes of a response.
 pub(super) struct Encoded {
     pub(super) bytes: Vec<u8>,
     head: usize,
@@ -66,7 +66,12 @@ impl Problem {
         Self { status, code, message, target, advertises: false, explanation: None }
     }
 
-    /// The handler answers, not the layer that binds the request to it.
+    // Ours: an empty body, as web servers respond where no operation is.
+    pub(super) fn unrouted(status: u16, explanation: impl Into<String>) -> Self {
+        Self::new(status, "", "", None).explained(explanation.into())
+    }
+
+    /// The handler responds, not the layer that binds the request to it.
     pub(super) fn advertising(self) -> Self {
         Self { advertises: true, ..self }
     }
@@ -112,13 +117,13 @@ impl Response {
         Self { status: problem.status, headers, body, framing: Framing::Chunked }
     }
 
-    /// An answer of the web server, before any service saw the request.
+    /// A response of the web server, before any service saw the request.
     pub(super) fn empty(status: u16) -> Self {
         let headers = vec![(Cow::Borrowed("Content-Length"), "0".to_owned())];
         Self { status, headers, body: Vec::new(), framing: Framing::Length }
     }
 
-    /// An answer that a fault prescribes, framed by length unless its headers say otherwise.
+    /// A response that a fault prescribes, framed by length unless its headers say otherwise.
     pub(super) fn prescribed(status: u16, headers: &[(String, String)], body: &[u8]) -> Self {
         let framed = headers.iter().any(|(name, _)| {
             name.eq_ignore_ascii_case("content-length")
@@ -138,7 +143,7 @@ impl Response {
         self
     }
 
-    /// The headers that every answer carries, unless it has its own.
+    /// Adds the headers of every response, unless it has its own.
     pub(super) fn dressed(
         mut self,
         advertised: Option<&str>,

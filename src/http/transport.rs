@@ -256,7 +256,7 @@ fn describe(cause: &ureq::Error, outcome: Outcome) -> (ErrorKind, &'static str) 
             ),
             ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => (
                 ErrorKind::Response,
-                "the response is not valid TLS: look for a proxy or another server behind the endpoint",
+                "the response is not valid TLS: if the other side speaks plain http, check the endpoint's scheme and port; else look for a proxy",
             ),
             _ => (ErrorKind::Transport, "the connection failed before the response arrived"),
         };
@@ -278,7 +278,7 @@ fn describe(cause: &ureq::Error, outcome: Outcome) -> (ErrorKind, &'static str) 
             "the server's certificate is not accepted: check the endpoint and this machine's clock; for a private authority set root_certificates on the builder, or Tls::PlatformVerifier (feature `platform-verifier`)"
         }
         ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
-            "the TLS handshake failed: the other side does not speak TLS, so check the endpoint's port, or it speaks plain http"
+            "the TLS handshake failed: if the other side speaks plain http, check the endpoint's scheme and port; else look for a proxy"
         }
         _ if !outcome.transient => "the agent rejects the request: check its configuration",
         _ => "the service could not be reached: check the endpoint, the network and the proxy",

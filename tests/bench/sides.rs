@@ -134,7 +134,7 @@ pub(crate) fn config(
 ) -> ureq::config::ConfigBuilder<ureq::typestate::AgentScope> {
     let connect = Duration::from_secs(10);
     let each = Duration::from_secs(30);
-    let whole = Duration::from_secs(33);
+    let whole = Duration::from_millis(31_500);
     let roots = match root {
         Some(der) => RootCerts::new_with_certs(&[Certificate::from_der(der).to_owned()]),
         None => RootCerts::WebPki,
@@ -146,7 +146,7 @@ pub(crate) fn config(
         .max_redirects(0)
         .input_buffer_size(32 * 1024)
         .output_buffer_size(32 * 1024)
-        .max_response_header_size(16 * 1024)
+        .max_response_header_size(24 * 1024)
         .max_idle_connections(64)
         .max_idle_connections_per_host(64)
         .max_idle_age(Duration::from_secs(60))

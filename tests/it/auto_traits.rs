@@ -1,13 +1,17 @@
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::sync::Arc;
+
 use acs_identity::emulator::{Emulator, EmulatorBuilder, Fault, Operation, RecordedRequest};
 use acs_identity::{
     AccessKey, AccessToken, ApiVersion, BearerToken, CallReport, CommunicationCloud,
     CommunicationIdentifier, CommunicationIdentityClient, CommunicationIdentityClientBuilder,
     CommunicationUserDetails, CommunicationUserIdentifier, ConnectionString, Credential, Endpoint,
-    Error, ErrorKind, RequestToSign, RetryPolicy, SignedHeaders, TokenCredential, TokenRequest,
-    TokenScope, TokenSource,
+    Error, ErrorKind, RequestToSign, RetryPolicy, SignedHeaders, Tls, TokenCredential,
+    TokenRequest, TokenScope, TokenSource,
 };
 
 fn shareable<T: Send + Sync + 'static>() {}
+fn unwind_safe<T: UnwindSafe + RefUnwindSafe>() {}
 
 #[test]
 fn every_public_type_can_be_shared_between_threads() {
@@ -35,10 +39,20 @@ fn every_public_type_can_be_shared_between_threads() {
     shareable::<RequestToSign<'static>>();
     shareable::<RetryPolicy>();
     shareable::<SignedHeaders>();
+    shareable::<Arc<dyn TokenCredential>>();
     shareable::<Box<dyn TokenCredential>>();
+    shareable::<Tls>();
     shareable::<TokenRequest>();
     shareable::<TokenScope>();
     shareable::<TokenSource>();
+}
+
+#[test]
+fn what_catch_unwind_may_see() {
+    unwind_safe::<CommunicationIdentityClient>();
+    unwind_safe::<CallReport>();
+    unwind_safe::<Error>();
+    unwind_safe::<TokenRequest>();
 }
 
 #[test]

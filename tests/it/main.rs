@@ -10,7 +10,6 @@
     reason = "a test fails by panicking"
 )]
 
-mod acs;
 mod api_versions;
 mod auto_traits;
 mod build_script;
@@ -22,6 +21,7 @@ mod failures;
 mod faults;
 mod hostile_server;
 mod http;
+mod interface;
 mod keys;
 mod local;
 mod middlemen;

@@ -37,7 +37,7 @@ fn a_success_is_reported() {
     let reports = reports.lock().unwrap();
     let [report] = &reports[..] else { panic!("one call, one report: {reports:?}") };
     assert_eq!(report.operation(), "delete_user");
-    assert!(report.succeeded());
+    assert!(report.succeeded() && report.error().is_none());
     assert_eq!((report.status(), report.attempts()), (Some(204), 1));
     assert_eq!(report.ms_cv(), Some("NXIF6XUaPEWmh2eeu4VIOg.2.0"));
     let azure_ref = "0nLQ1YwAAAAALU1NTsHjdTJT5NhSnlRaZUFJHMDFFREdFMDkwOABm";
@@ -85,6 +85,7 @@ fn a_failure_is_reported_as_its_error_tells_it() {
     let error = client.revoke_tokens(&"8:acs:a_b".parse().unwrap()).unwrap_err();
     let report = reports.lock().unwrap().pop().unwrap();
     assert!(!report.succeeded());
+    assert_eq!(report.error().unwrap().to_string(), error.to_string());
     assert_eq!((report.operation(), report.status()), ("revoke_tokens", Some(401)));
     assert_eq!(report.attempts(), error.attempts());
     assert_eq!(Some(report.client_request_id()), error.client_request_id());

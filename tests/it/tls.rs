@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-use acs_identity::{CommunicationIdentityClient, ErrorKind};
+use acs_identity::{CommunicationIdentityClient, ErrorKind, Tls};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
@@ -111,6 +111,48 @@ fn a_server_that_does_not_speak_tls() {
     });
     let client = client_builder(&format!("https://127.0.0.1:{port}")).build().unwrap();
     let error = client.create_user().unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Connection, "{error}");
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Connection, 1), "{error}");
+    let text = "create_user: the TLS handshake failed: if the other side speaks plain http, check the endpoint's scheme and port; else look for a proxy; nothing was sent [";
+    assert!(error.to_string().starts_with(text), "{error}");
     server.join().unwrap();
+}
+
+/// Without an agent.
+#[test]
+fn roots_of_ones_own() {
+    let server = TlsServer::start();
+    let builder = client_builder(&format!("https://localhost:{}", server.port));
+    let client = builder.root_certificates(server.pem.as_str()).build().unwrap();
+    assert_eq!(client.create_user().unwrap().identifier(), "8:acs:over_tls");
+    drop(client);
+    assert_eq!(server.requests().len(), 1);
+}
+
+/// Each library that the build has, with the same roots and without.
+#[test]
+fn every_tls_library() {
+    let libraries = [
+        Tls::Rustls,
+        #[cfg(feature = "platform-verifier")]
+        Tls::PlatformVerifier,
+        #[cfg(feature = "native-tls")]
+        Tls::NativeTls,
+    ];
+    for tls in libraries {
+        let server = TlsServer::start();
+        let builder = || client_builder(&format!("https://localhost:{}", server.port)).tls(tls);
+        let trusting = builder().root_certificates(server.pem.as_str()).build().unwrap();
+        trusting.delete_user(&"8:acs:a_b".parse().unwrap()).unwrap();
+        drop(trusting);
+        assert_eq!(server.requests().len(), 1, "{tls:?}");
+
+        let server = TlsServer::start();
+        let builder = client_builder(&format!("https://localhost:{}", server.port)).tls(tls);
+        let error = builder.build().unwrap().delete_user(&"8:acs:a_b".parse().unwrap());
+        let error = error.unwrap_err();
+        assert_eq!((error.kind(), error.attempts()), (ErrorKind::Connection, 1), "{error:?}");
+        assert!(error.to_string().contains("the server's certificate is not accepted"), "{error}");
+        assert!(!error.is_in_doubt(), "{tls:?}");
+        assert!(server.requests().is_empty());
+    }
 }

@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 
 const USER: &str = include_str!(concat!(env!("OUT_DIR"), "/user.txt"));
-/// Empty if none could be had when the program was built.
+/// Empty if there was none to obtain when the program was built; the error says why.
 const TOKEN: &str = include_str!(concat!(env!("OUT_DIR"), "/token.txt"));
+const TOKEN_ERROR: &str = include_str!(concat!(env!("OUT_DIR"), "/token-error.txt"));
 
 fn main() -> ExitCode {
     if TOKEN.is_empty() {
-        eprintln!("built without a token: see the warning that the build printed");
+        eprintln!("built without a token: {TOKEN_ERROR}");
         return ExitCode::FAILURE;
     }
     // Here it would be handed to the calling or chat SDK.

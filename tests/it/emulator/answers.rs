@@ -3,6 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use acs_identity::emulator::Emulator;
+use base64::Engine;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -139,6 +143,29 @@ fn issue_answers_200_and_advertises_one_version_more() {
     let path = format!("/identities/{id}/:issueAccessToken?api-version=2022-10-01");
     let answer = call("POST", path, r#"{"scopes":["voip.join"]}"#).send(&emulator);
     assert_eq!(answer.status, 400, "join scopes are newer than this version");
+}
+
+/// By code of its own, as a server would that shares the access key with the emulator.
+#[test]
+fn tokens_are_signed_with_hs256_under_the_access_key() {
+    let body = r#"{"createTokenWithScopes":["chat"]}"#;
+    for key in ["AAEC", "c2VjcmV0"] {
+        let emulator = Emulator::builder().access_key(key).start().unwrap();
+        emulator.accept_teams_token("entra", APP, USER);
+        let exchange = format!(r#"{{"token":"entra","appId":"{APP}","userId":"{USER}"}}"#);
+        for (path, body) in [("/identities", body), ("/teamsUser/:exchangeAccessToken", &*exchange)]
+        {
+            let answer = post(path, body).send(&emulator);
+            let (signed, signature) = answer.text("token").rsplit_once('.').unwrap();
+            let header = BASE64_URL_SAFE_NO_PAD.decode(signed.split('.').next().unwrap()).unwrap();
+            let header: serde_json::Value = serde_json::from_slice(&header).unwrap();
+            assert_eq!(header["alg"], "HS256");
+            let key = BASE64_STANDARD.decode(key).unwrap();
+            let mac = Hmac::<Sha256>::new_from_slice(&key).unwrap().chain_update(signed);
+            let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap();
+            mac.verify_slice(&signature).unwrap();
+        }
+    }
 }
 
 #[test]

@@ -61,6 +61,24 @@ fn clients_are_served_at_once() {
 }
 
 #[test]
+fn hundreds_of_connections_at_once_are_served() {
+    let emulator = Emulator::start().unwrap();
+    let request = post("/identities", "").signed(&emulator);
+    for _ in 0..2 {
+        let mut streams: Vec<_> = (0..300).map(|_| connect(&emulator)).collect();
+        // The last first: none waits for another to end.
+        for stream in streams.iter_mut().rev() {
+            stream.get_mut().write_all(request.as_bytes()).unwrap();
+            assert_eq!(read_answer(stream).unwrap().status, 201);
+        }
+        assert_eq!(emulator.open_connections(), 300);
+        drop(streams);
+        until(|| emulator.open_connections() == 0);
+    }
+    assert_eq!(emulator.users().len(), 600);
+}
+
+#[test]
 fn stopping_ends_all_connections_promptly() {
     let emulator = Emulator::start().unwrap();
     emulator.inject(Fault::stall());
@@ -135,7 +153,11 @@ fn what_is_no_acceptable_http_is_refused_and_the_connection_closed() {
     let long = "a".repeat(70_000);
     for (request, status, reason) in [
         ("nonsense\r\n\r\n".to_owned(), 400, "this is not well-formed HTTP/1.1"),
-        ("\u{16}\u{3}\u{1}".to_owned(), 400, "this is TLS; the emulator speaks http, not https"),
+        (
+            "\u{16}\u{3}\u{1}".to_owned(),
+            400,
+            "this is TLS; the emulator speaks http, not https, unless started with --tls",
+        ),
         (
             "POST /identities HTTP/1.1\r\n\r\n".to_owned(),
             400,

@@ -158,7 +158,7 @@ fn an_api_version_is_required_and_has_to_be_known() {
         )
     };
     for (method, path, version) in [
-        ("POST", "/identities", "2020-07-20-preview2"),
+        ("POST", "/identities", "2020-07-20-preview1"),
         ("POST", "/identities", "2099-01-01"),
         ("POST", "/teamsUser/:exchangeAccessToken", "2021-03-07"),
         ("GET", "/identities/8:acs:a", "2023-10-01"),

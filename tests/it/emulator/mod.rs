@@ -12,10 +12,15 @@ use sha2::{Digest, Sha256};
 
 mod answers;
 mod authentication;
+mod clients;
 mod connections;
 mod errors;
 mod faults;
+mod first_generation;
+mod mistakes;
 mod program;
+mod tls;
+mod upkeep;
 
 const VERSION: &str = "api-version=2023-10-01";
 /// No wait of a test is longer, so a hanging emulator fails it.

@@ -1,0 +1,224 @@
+//! Where the settings come from.
+
+use std::net::Ipv4Addr;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use acs_identity::emulator::Emulator;
+
+use super::*;
+
+const KEY: &str = "c2VjcmV0";
+
+fn settings(host: &str) -> String {
+    format!("endpoint=https://{host};accesskey={KEY}")
+}
+
+#[test]
+fn the_flag_comes_before_the_variables_and_these_in_their_order() {
+    let check = |flag: Option<&str>, quickstart: &str, az: &str| {
+        let mut command = tool();
+        command.args(["check", "--output", "tsv"]);
+        command.args(flag.into_iter().flat_map(|text| ["--connection-string", text]));
+        let variables = [(QUICKSTART_VARIABLE, quickstart), (AZ_VARIABLE, az)];
+        command.envs(variables.into_iter().filter(|(_, text)| *text != "unset"));
+        run(&mut command)
+    };
+    let (flag, quickstart, az) = (settings("flag"), settings("quickstart"), settings("az"));
+    for (ended, host, source) in [
+        (check(Some(&flag), &quickstart, &az), "flag", "--connection-string"),
+        (check(None, &quickstart, &az), "quickstart", QUICKSTART_VARIABLE),
+        (check(None, "unset", &az), "az", AZ_VARIABLE),
+        (check(None, "", &az), "az", AZ_VARIABLE),
+    ] {
+        ended.assert_printed(&format!("https://{host}\t2023-10-01\taccess key\t{source}\n"));
+    }
+    for (quickstart, az) in [("unset", "unset"), ("", "")] {
+        check(None, quickstart, az).assert_failed(
+            2,
+            "acs: no connection string: give --connection-string, or set COMMUNICATION_SERVICES_CONNECTION_STRING or AZURE_COMMUNICATION_CONNECTION_STRING",
+        );
+    }
+}
+
+#[test]
+fn bad_settings_are_refused_under_the_name_they_came_by() {
+    for (variable, text, problem) in [
+        (
+            QUICKSTART_VARIABLE,
+            "accesskey=c2VjcmV0",
+            "connection string has no endpoint= part: expected endpoint=https://<resource>.communication.azure.com/;accesskey=<base64>",
+        ),
+        (
+            AZ_VARIABLE,
+            "endpoint=https://contoso;accesskey=c2Vjcm",
+            "accesskey is not valid base64: copy it again from the portal's Keys page",
+        ),
+    ] {
+        run(tool().args(["user", "create"]).env(variable, text))
+            .assert_failed(2, &format!("acs: {variable}: {problem}"));
+    }
+    run(tool().args(["check", "--connection-string", ""])).assert_failed(
+        2,
+        "acs: --connection-string: connection string is empty: expected endpoint=https://<resource>.communication.azure.com/;accesskey=<base64>",
+    );
+}
+
+#[test]
+fn an_api_version_that_is_not_there_is_wrong_usage() {
+    let emulator = Emulator::start().unwrap();
+    let create = |version| acs(&emulator, &["user", "create", "--api-version", version]);
+    for malformed in ["2023/10/01", "2023-1-01", "latest", "2023-10-01-", "2023-10-01-ä"] {
+        let ended = create(malformed);
+        let problem = format!(
+            "error: invalid value '{malformed}' for '--api-version <VERSION>': expected a date such as 2023-10-01, or one with -preview"
+        );
+        assert_eq!((ended.problems()[0], ended.code()), (&*problem, Some(2)));
+    }
+    assert_eq!(emulator.request_count(), 0);
+    let ended = create("2019-01-01");
+    let problem = "acs: the service does not support the api-version of the request: leave out --api-version, or give another [client-request-id ";
+    assert!(ended.stderr.starts_with(problem), "{ended:?}");
+    assert_eq!((ended.stderr.lines().count(), ended.code()), (1, Some(2)));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_not_utf_8_is_refused() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    run(tool().arg("check").env(AZ_VARIABLE, OsStr::from_bytes(b"\xff")))
+        .assert_failed(2, "acs: AZURE_COMMUNICATION_CONNECTION_STRING is not UTF-8: set it anew");
+}
+
+#[test]
+fn an_endpoint_and_a_token_command_go_together_and_alone() {
+    let endpoint = ["--endpoint", "https://contoso.communication.azure.com"];
+    let command = ["--token-command", "exit 1"];
+    let connection_string = ["--connection-string", &settings("contoso")];
+    for (flags, problem) in [
+        (
+            endpoint.to_vec(),
+            "acs: --endpoint needs --token-command, which prints a bearer token (an access key comes with --connection-string)",
+        ),
+        (
+            command.to_vec(),
+            "acs: --token-command needs --endpoint, such as https://<resource>.communication.azure.com",
+        ),
+        (
+            [connection_string, command].concat(),
+            "acs: --connection-string goes without --endpoint and --token-command: leave out one or the other",
+        ),
+        (
+            [connection_string, endpoint].concat(),
+            "acs: --connection-string goes without --endpoint and --token-command: leave out one or the other",
+        ),
+    ] {
+        run(tool().arg("check").args(flags)).assert_failed(2, problem);
+    }
+    // They come before the variables, and the command is not run.
+    let mut check = tool();
+    check.args(["-o", "tsv"]).args(endpoint).arg("check").args(command);
+    run(check.env(QUICKSTART_VARIABLE, settings("other"))).assert_printed(
+        "https://contoso.communication.azure.com\t2023-10-01\tbearer token\t--endpoint\n",
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_token_command_prints_a_token_bare_or_as_az_does() {
+    let emulator = Emulator::start().unwrap();
+    emulator.accept_bearer_token("eyJ.entra");
+    let soon = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 3600;
+    for output in [
+        "eyJ.entra".to_owned(),
+        format!(
+            r#"{{"accessToken": "eyJ.entra", "expires_on": {soon}, "expiresOn": "2020-01-01 10:00:00.000000", "tokenType": "Bearer"}}"#
+        ),
+        format!(r#"{{"accessToken": "eyJ.entra", "expires_on": "{soon}"}}"#),
+        r#"{"accessToken": "eyJ.entra", "expiresOn": "2020-01-01 10:00:00.000000"}"#.to_owned(),
+    ] {
+        let script = format!("printf '%s\\n' '{output}'");
+        let created = bearer(&emulator, &script);
+        let user = emulator.users().pop().unwrap();
+        created.assert_printed(&printed_as_az_does(&user));
+    }
+    assert_eq!(emulator.users().len(), 4);
+    assert_eq!(emulator.requests()[0].header("authorization"), Some("Bearer eyJ.entra"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_token_command_that_gives_no_token_is_an_authentication_failure() {
+    let emulator = Emulator::start().unwrap();
+    let no_token = "acs: create_user: could not obtain a bearer token, so the request was not sent";
+    let neither = "]: --token-command printed neither a token nor JSON with accessToken: run it by hand to see what it prints\n";
+    for (script, problem, cause) in [
+        ("exit 7", no_token, "]: --token-command failed (exit status: 7)\n"),
+        ("true", no_token, neither),
+        ("echo Please run az login", no_token, neither),
+        (
+            r#"echo '{"accessToken": "eyJ.entra", "expires_on": 1}'"#,
+            "acs: create_user: the bearer token that was fetched has already expired, so the request was not sent: check its source and this machine's clock",
+            "]\n",
+        ),
+    ] {
+        let ended = bearer(&emulator, script);
+        ended.assert_failed(3, problem);
+        assert!(ended.stderr.ends_with(cause), "{ended:?}");
+    }
+    assert_eq!(emulator.request_count(), 0);
+    // What the command itself has to say comes through.
+    let ended = bearer(&emulator, "echo 'ERROR: Please run az login' >&2; exit 1");
+    assert_eq!(ended.stderr.lines().next(), Some("ERROR: Please run az login"));
+    assert_eq!(ended.code(), Some(3));
+
+    // Stdin is not the command's.
+    let arguments = ["user", "create", "--token-command", "cat", "--endpoint"];
+    let mut command = with_stdin(tool(), &File::new("stdin-token", "eyJ.stdin"));
+    assert_eq!(run(command.args(arguments).arg(emulator.endpoint())).code(), Some(3));
+    assert_eq!(emulator.request_count(), 0);
+
+    let refused = bearer(&emulator, "echo eyJ.other");
+    assert_eq!((refused.stdout.as_str(), refused.code()), ("", Some(3)));
+    assert!(!refused.stderr.contains("eyJ.other"), "{refused:?}");
+}
+
+#[cfg(unix)]
+fn bearer(emulator: &Emulator, script: &str) -> Ended {
+    let (endpoint, command) = (emulator.endpoint(), script);
+    run(tool().args(["user", "create", "--endpoint", &endpoint, "--token-command", command]))
+}
+
+#[test]
+fn a_host_that_is_not_there_is_a_failure_of_transport() {
+    // Nobody listens on the first port.
+    let settings = format!("endpoint=http://{}:1;accesskey={KEY}", Ipv4Addr::LOCALHOST);
+    let ended = run(tool().args(["user", "create", "--timeout", "1s"]).env(AZ_VARIABLE, settings));
+    assert_eq!((ended.stdout.as_str(), ended.code()), ("", Some(1)));
+    assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+    assert!(ended.stderr.starts_with("acs: create_user: "), "{ended:?}");
+    assert!(ended.stderr.contains("[host 127.0.0.1:1, "), "{ended:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_timeout_covers_the_token_command_and_what_that_started() {
+    let emulator = Emulator::start().unwrap();
+    let endpoint = emulator.endpoint();
+    // What it started holds stderr: this test would wait for it.
+    let script = "sleep 100; true";
+    let arguments = ["user", "create", "--timeout", "1s", "--endpoint", &endpoint];
+    let started = Instant::now();
+    let mut command = tool();
+    // For sleep and kill.
+    command.env("PATH", std::env::var_os("PATH").unwrap());
+    let ended = run(command.args(arguments).args(["--token-command", script]));
+    assert!(started.elapsed() < Duration::from_secs(30));
+    ended.assert_failed(
+        3,
+        "acs: create_user: could not obtain a bearer token, so the request was not sent",
+    );
+    assert!(ended.stderr.ends_with("]: --token-command did not end within 1s\n"));
+    assert_eq!(emulator.request_count(), 0);
+}

@@ -1,0 +1,201 @@
+//! Help, misspelt words, and what is not even tried.
+
+use acs_identity::emulator::Emulator;
+
+use super::*;
+
+#[test]
+fn help_is_everywhere() {
+    for words in [
+        &[][..],
+        &["user"],
+        &["user", "create"],
+        &["user", "get"],
+        &["user", "delete"],
+        &["token"],
+        &["token", "issue"],
+        &["token", "revoke"],
+        &["token", "exchange"],
+        &["token", "get-for-teams-user"],
+        &["check"],
+        &["completion"],
+    ] {
+        let help = run(tool().args(words).arg("--help"));
+        assert_eq!((help.code(), help.stderr.as_str()), (Some(0), ""), "{words:?}");
+        assert!(help.stdout.contains("\nUsage: acs"), "{words:?}");
+        assert!(help.stdout.contains("--connection-string <TEXT>"), "{words:?}");
+        for columns in [40, 80, 300] {
+            let help = run(tool().args(words).arg("--help").env("COLUMNS", columns.to_string()));
+            // A word that is longer than the line, such as a variable's name, stays whole, and clap
+            // leaves the usage in one line.
+            let too_wide = help.stdout.lines().find(|line| {
+                line.chars().count() > columns.min(100)
+                    && line.trim().contains(' ')
+                    && !line.starts_with("Usage: ")
+            });
+            assert_eq!(too_wide, None, "{words:?}");
+        }
+    }
+}
+
+#[test]
+fn the_help_names_exit_codes_variables_and_the_risk_of_arguments() {
+    let help = run(tool().arg("--help").env("COLUMNS", "100")).stdout;
+    for line in [
+        "  0    done",
+        "  1    the service failed or was not reached, or output could not be written",
+        "  3    the credential was refused or could not be obtained",
+        "  4    throttled: try again later",
+        "  5    not found: no such user, or another resource's",
+        "  130  interrupted",
+    ] {
+        assert!(help.lines().any(|each| each == line), "{line}");
+    }
+    assert!(help.contains(QUICKSTART_VARIABLE) && help.contains(AZ_VARIABLE));
+    assert!(help.contains("prefer the variables") && help.contains("within 60 s and --timeout"));
+    let help = run(tool().args(["check", "--help"])).stdout;
+    assert!(help.contains("Nothing is created, changed or billed"));
+}
+
+#[test]
+fn a_command_that_is_not_complete_gets_help_and_fails() {
+    for words in [&[][..], &["user"], &["token"]] {
+        let ended = run(tool().args(words));
+        assert_eq!((ended.code(), ended.stdout.as_str()), (Some(2), ""), "{words:?}");
+        assert!(ended.stderr.contains("\nUsage: acs"), "{ended:?}");
+    }
+}
+
+#[test]
+fn misspelt_words_get_a_suggestion() {
+    for (words, tip) in [
+        (&["tokne"][..], "tip: a similar subcommand exists: 'token'"),
+        (&["user", "craete"], "tip: a similar subcommand exists: 'create'"),
+        (&["token", "issue", "--scop", "voip"], "tip: a similar argument exists: '--scope'"),
+        (&["check", "--output", "jsn"], "tip: a similar value exists: 'json'"),
+    ] {
+        let ended = run(tool().args(words));
+        assert_eq!((ended.code(), ended.stdout.as_str()), (Some(2), ""), "{words:?}");
+        assert!(ended.stderr.contains(tip), "{ended:?}");
+    }
+}
+
+#[test]
+fn bad_usage_sends_nothing() {
+    let emulator = Emulator::start().unwrap();
+    for (words, error) in [
+        (&["token", "issue"][..], "error: the following required arguments were not provided:"),
+        (&["user", "delete", "-y"], "error: the following required arguments were not provided:"),
+        (
+            &["user", "delete", "-y", "-u", "8:acs:a", "--from-file", "b"],
+            "error: the argument '--user <ID>...' cannot be used with '--from-file <FILE>'",
+        ),
+        (
+            &["user", "delete", "-y", "-u", "4:+15551234567"],
+            "error: invalid value '4:+15551234567' for '--user <ID>...': user id is a phone number: expected 8:acs:<resource>_<user>",
+        ),
+        (
+            &["token", "issue", "-s", "voip", "--expires-in", "90"],
+            "error: invalid value '90' for '--expires-in <TIME>': expected hours, minutes or seconds such as 2h, 90m, 1h30m or 20s",
+        ),
+        (
+            &["token", "issue", "-s", "voip", "--expires-in", "9999999999999999999h"],
+            "error: invalid value '9999999999999999999h' for '--expires-in <TIME>': expected hours, minutes or seconds such as 2h, 90m, 1h30m or 20s",
+        ),
+        (
+            &["token", "issue", "-s", "voip", "--expires-in", "90s"],
+            "error: invalid value '90s' for '--expires-in <TIME>': expected 60m to 24h",
+        ),
+        (
+            &["token", "issue", "-s", "voip", "--expires-in", "59m"],
+            "error: invalid value '59m' for '--expires-in <TIME>': expected 60m to 24h",
+        ),
+        (
+            &["token", "issue", "-s", "voip", "--expires-in", "24h1s"],
+            "error: invalid value '24h1s' for '--expires-in <TIME>': expected 60m to 24h",
+        ),
+        (
+            &["token", "issue", "-s", "voip", "--expires-in", "61m1s"],
+            "acs: expires_in is 3661s: expected whole minutes, at least one (the service accepts 60 to 1440)",
+        ),
+        (
+            &["token", "issue", "-s", "voip", "--user", "alice"],
+            "error: invalid value 'alice' for '--user <ID>': it is no user id: expected 8:acs:<resource>_<user> alone",
+        ),
+        (
+            &["token", "revoke", "-y", "--user", "8:acs:"],
+            "error: invalid value '8:acs:' for '--user <ID>': it is no user id: expected 8:acs:<resource>_<user> alone",
+        ),
+        (
+            &["user", "delete", "-y", "--user", "8:acs:a\x1b[2J"],
+            "error: invalid value '8:acs:a[2J' for '--user <ID>...': user id has white space around it or control characters in it: expected 8:acs:<resource>_<user>",
+        ),
+        (
+            &["token", "issue", "-s", " "],
+            "acs: a scope is blank: name one, such as \"voip\" or \"chat\"",
+        ),
+        (&["check", "--timeout", "0s"], "acs: timeouts must be greater than zero"),
+        (
+            &["user", "delete", "-u", "8:acs:a"],
+            "acs: user delete needs --yes where there is no terminal to ask on",
+        ),
+        (
+            &["user", "delete", "--from-file", "-"],
+            "acs: user delete needs --yes where there is no terminal to ask on",
+        ),
+        (
+            &["token", "revoke", "-u", "8:acs:a"],
+            "acs: token revoke needs --yes where there is no terminal to ask on",
+        ),
+        (
+            &["user", "delete", "-y", "--from-file", "no/such/file"],
+            "acs: no/such/file cannot be read: No such file or directory (os error 2)",
+        ),
+    ] {
+        let ended = acs(&emulator, words);
+        assert_eq!((ended.code(), ended.stdout.as_str()), (Some(2), ""), "{words:?}");
+        assert_eq!(ended.stderr.lines().next(), Some(error));
+    }
+    assert_eq!(emulator.request_count(), 0);
+}
+
+#[test]
+fn a_secret_in_the_wrong_place_is_not_repeated() {
+    let key = "Q0FOQVJZ".repeat(11);
+    let settings = format!("endpoint=https://contoso.communication.azure.com/;accesskey={key}");
+    let misspelt = format!("--conection-string={settings}");
+    let (long, short) = (format!("--output={settings}"), format!("-o{key}"));
+    let bad_version = format!("--api-version={settings}");
+    let ids = File::new("one-id", "8:acs:a");
+    for words in [
+        &[&*settings][..],
+        &["endpoint=https://x/;AccessKey=Q0FOQVJZ"],
+        &[&*key],
+        &["check", &settings],
+        &["check", &misspelt],
+        &["check", "--output", &settings],
+        &["check", &long],
+        &["check", &short],
+        &["check", "--endpoint", &settings, "--token-command", "true"],
+        &["check", "--connection-string", &key],
+        &["check", "--connection-string", &settings[1..]],
+        &["check", "--connection-string", "endpoint=https://x/;accesskey=Q0FOQVJZQ", &bad_version],
+        &["user", "create", &key],
+        &["user", "delete", "--yes", &key],
+        &["user", "delete", "--yes", "--user", &format!("4:{key}")],
+        &["token", "issue", "--scope", "voip", "--expires-in", &key],
+        &["user", "delete", "--yes", "--from-file", &settings],
+        &["user", "delete", "--yes", "--from-file", &key],
+        &["user", "delete", "--yes", "--from-file", "eyJhbGciOiJSUzI1NiJ9.Q0FOQVJZ"],
+        &["user", "delete", "--yes", "--from-file", &*ids, "--done", &settings],
+        &["user", "create", "--connection-string", &settings, "--ca-file", &settings],
+        &["completion", &settings],
+    ] {
+        let ended = run(tool().args(words));
+        assert_eq!((ended.code(), ended.stdout.as_str()), (Some(2), ""), "{words:?}");
+        assert!(!ended.stderr.contains("Q0FOQVJZ"), "{ended:?}");
+    }
+    // A user's id is no secret, and long.
+    let id = format!("8:acs:{}", "a".repeat(73));
+    assert!(run(tool().args(["user", "delete", &id])).stderr.contains(&id));
+}

@@ -1,0 +1,119 @@
+//! What a log must not repeat: a connection string or key that stands where an id or a scope should.
+
+/// No word of a request is so long, but a key (88 characters, 84 in newer ones) and a token are.
+const MIN_SECRET: usize = 60;
+
+/// Replaces whatever looks like a key, a token or the key of a connection string.
+pub(super) fn redacted(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let (word, after) = rest.split_at(word_length(rest));
+        if let Some(name) = key_of_connection_string(word) {
+            // Up to what ends the value, whatever the key is made of.
+            let (name, value) = rest.split_at(name);
+            let end = value.find(|c: char| c.is_whitespace() || "\"';&?".contains(c));
+            shown.extend([name, "[redacted]"]);
+            rest = value.get(end.unwrap_or(value.len())..).unwrap_or_default();
+        } else if looks_secret(word) {
+            shown.push_str("[redacted]");
+            rest = after;
+        } else if word.is_empty() {
+            // The digits of an escape belong to no word.
+            let escape = (first == '%').then(|| rest.get(..3)).flatten();
+            let length = escape.map_or(first.len_utf8(), str::len);
+            let (separator, after) = rest.split_at(length);
+            shown.push_str(separator);
+            rest = after;
+        } else {
+            shown.push_str(word);
+            rest = after;
+        }
+    }
+    shown
+}
+
+/// How many bytes at the start of a text may belong to a key or token, in base64 of either alphabet,
+/// as it is or percent-encoded.
+fn word_length(text: &str) -> usize {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=-_.".contains(byte);
+    let mut length = 0;
+    while let Some(rest) = text.as_bytes().get(length..) {
+        let plain = rest.iter().position(|byte| !is_part(byte)).unwrap_or(rest.len());
+        length += plain;
+        let escape = rest.get(plain..plain + 3).map(<[u8]>::to_ascii_lowercase);
+        if !matches!(escape.as_deref(), Some(b"%2b" | b"%2f" | b"%3d")) {
+            break;
+        }
+        length += 3;
+    }
+    length
+}
+
+/// Where the key begins in a word such as `accesskey=…`.
+fn key_of_connection_string(word: &str) -> Option<usize> {
+    let word = word.to_ascii_lowercase();
+    let ends = ["accesskey=", "accesskey%3d"].map(|name| Some(word.find(name)? + name.len()));
+    ends.into_iter().flatten().min()
+}
+
+/// User ids, in lower or in upper case, and hashes are nothing of the sort.
+fn looks_secret(word: &str) -> bool {
+    let has = |class: fn(&u8) -> bool| word.as_bytes().iter().any(class);
+    word.len() >= MIN_SECRET
+        && has(u8::is_ascii_lowercase)
+        && has(u8::is_ascii_uppercase)
+        && has(u8::is_ascii_digit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str =
+        "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==";
+
+    #[test]
+    fn hides_keys_tokens_and_connection_strings() {
+        let escaped = KEY.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+        let token = format!("eyJhbGciOiJIUzI1NiJ9.{}.c2ln", "eyJleHAiOjF9".repeat(9));
+        for (text, shown) in [
+            (format!("Scope {KEY} is not supported."), "Scope [redacted] is not supported."),
+            (
+                format!("/identities/8:{escaped}?api-version=x"),
+                "/identities/8:[redacted]?api-version=x",
+            ),
+            (format!("Scope {token}"), "Scope [redacted]"),
+            (
+                "Endpoint=https://a/;AccessKey=pw== é".to_owned(),
+                "Endpoint=https://a/;AccessKey=[redacted] é",
+            ),
+            (
+                "/identities/endpoint%3Dhttps%3A%2F%2Fa%2F%3Baccesskey%3Dp-w:x?api-version=1"
+                    .to_owned(),
+                "/identities/endpoint%3Dhttps%3A%2F%2Fa%2F%3Baccesskey%3D[redacted]?api-version=1",
+            ),
+        ] {
+            assert_eq!(redacted(&text), shown);
+        }
+    }
+
+    #[test]
+    fn shows_all_else() {
+        let id = "8:acs:bbbcbc1e-9f06-482a-b5d8-20e3f26ef0cd_45ab2481-1c1c-4005-be24-0ffb879b1130";
+        for text in [
+            "",
+            "é \u{202e}",
+            "accesskey",
+            &format!("/identities/{id}/:issueAccessToken?api-version=2023-10-01"),
+            &format!("/identities/{}/token", id.replace(':', "%3A")),
+            &format!("/identities/{}", id.to_uppercase().replace(':', "%3A")),
+            "%",
+            "%\u{e9}\u{e9}",
+            "\"POST\\n/identities\\nWed, 13 Apr 2022 18:09:12 GMT;127.0.0.1:1;47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\"",
+            &"a".repeat(100),
+        ] {
+            assert_eq!(redacted(text), text);
+        }
+    }
+}

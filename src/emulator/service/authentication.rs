@@ -1,0 +1,327 @@
+//! Who may call: HMAC-SHA256 signatures and bearer tokens, checked by code that shares nothing with
+//! the client's.
+
+use std::collections::HashSet;
+use std::time::{Duration, SystemTime};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use sha2::{Digest, Sha256};
+
+use super::diagnosis;
+use super::key::{SharedKey, hmac_sha256};
+use super::string_to_sign::Signed;
+use crate::emulator::request::Request;
+use crate::timestamp;
+
+// Ours: the window of the identity service is not published; Azure App Configuration, which has the
+// same scheme, documents 15 minutes.
+const DATE_WINDOW: Duration = Duration::from_secs(15 * 60);
+
+pub(super) const WRONG_CONTENT_HASH: &str =
+    "Request 'x-ms-content-sha256' differs from generated content hash.";
+pub(super) const DENIED: &str = "Denied by the resource provider.";
+
+const FORM: &str = "has to be \"HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature=<base64>\", or to name date in place of x-ms-date";
+
+/// Why a caller was turned away: what the service says, and what it never says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Denial {
+    pub(super) message: &'static str,
+    pub(super) explanation: String,
+}
+
+/// Checks the caller's signature or bearer token.
+pub(super) fn authenticate(
+    request: &Request,
+    now: SystemTime,
+    key: &SharedKey,
+    bearer_tokens: &HashSet<String>,
+) -> Result<(), Denial> {
+    let Some(authorization) = request.header("authorization") else {
+        return denied("the Authorization header is missing");
+    };
+    if let Some(token) = after_scheme(authorization, "Bearer") {
+        if bearer_tokens.contains(token.trim()) {
+            return Ok(());
+        }
+        return denied("the bearer token is not one that the emulator was told to accept");
+    }
+    let (date_header, signature) = match parse_authorization(authorization) {
+        Ok(parsed) => parsed,
+        Err(problem) => return denied(format!("{problem}: the Authorization header {FORM}")),
+    };
+    let [date, host, content_hash] =
+        [date_header, "host", "x-ms-content-sha256"].map(|name| (name, request.header(name)));
+    for (name, value) in [date, host, content_hash] {
+        if value.is_none() {
+            return denied(format!("the signed header {name} is missing"));
+        }
+    }
+    let [date, host, content_hash] =
+        [date, host, content_hash].map(|(_, value)| value.unwrap_or_default());
+
+    check_date(date_header, date, now)?;
+    check_content_hash(content_hash, &request.body)?;
+    check_signature(&Signed { request, date, host, content_hash }, signature, key)
+}
+
+/// The name of the date header that was signed, and the signature; or what is wrong, without any
+/// part that may be secret.
+fn parse_authorization(value: &str) -> Result<(&'static str, &str), String> {
+    let parameters = after_scheme(value, "HMAC-SHA256").ok_or("the scheme is not HMAC-SHA256")?;
+    let (headers, signature) = parameters
+        .trim()
+        .strip_prefix("SignedHeaders=")
+        .and_then(|rest| rest.split_once("&Signature="))
+        .ok_or(if parameters.contains("Credential=") {
+            "Credential belongs to Azure App Configuration's scheme"
+        } else {
+            "SignedHeaders or Signature is missing"
+        })?;
+    // Ours: no other list, no other order; these two are all that clients were seen to send.
+    match headers {
+        "x-ms-date;host;x-ms-content-sha256" => Ok(("x-ms-date", signature)),
+        "date;host;x-ms-content-sha256" => Ok(("date", signature)),
+        _ if headers.bytes().all(|byte| byte == b';' || is_token(byte)) => {
+            Err(format!("the list of signed headers is {headers:?}"))
+        }
+        _ => Err("the list of signed headers is malformed".to_owned()),
+    }
+}
+
+/// What follows the scheme, whose case does not matter (RFC 9110).
+fn after_scheme<'a>(value: &'a str, scheme: &str) -> Option<&'a str> {
+    let (found, rest) = value.split_once(' ')?;
+    found.eq_ignore_ascii_case(scheme).then_some(rest)
+}
+
+/// What names of headers are made of, as far as lists of signed ones were ever seen.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-'
+}
+
+fn check_date(name: &str, text: &str, now: SystemTime) -> Result<(), Denial> {
+    // Written back and compared: httpdate also reads two older forms and a wrong day of the week.
+    let read = |text: &str| {
+        let date = httpdate::parse_http_date(text).ok()?;
+        (timestamp::http_date(date)? == text).then_some(date)
+    };
+    let Some(date) = read(text) else {
+        // Ours: letter case is checked, too. A crate that signs lower-case dates says that the real
+        // service takes them.
+        let usual = diagnosis::date_in_usual_case(text);
+        return denied(match read(&usual) {
+            Some(_) => format!(
+                "the {name} header is {text:?}, which the emulator wants as {usual:?}; the real service may not mind the letter case"
+            ),
+            None => format!(
+                "the {name} header is {text:?}, not a date like \"Wed, 13 Apr 2022 18:09:12 GMT\""
+            ),
+        });
+    };
+    let (distance, direction) = match date.duration_since(now) {
+        Ok(ahead) => (ahead, "ahead of"),
+        Err(error) => (error.duration(), "behind"),
+    };
+    if distance > DATE_WINDOW {
+        return denied(format!(
+            "the {name} header is {text:?}, {} seconds {direction} the emulator's clock; 900 are allowed",
+            distance.as_secs()
+        ));
+    }
+    Ok(())
+}
+
+fn check_content_hash(received: &str, body: &[u8]) -> Result<(), Denial> {
+    let expected = BASE64_STANDARD.encode(Sha256::digest(body));
+    if received == expected {
+        return Ok(());
+    }
+    let reason = diagnosis::of_content_hash(received, body);
+    Err(Denial {
+        message: WRONG_CONTENT_HASH,
+        explanation: format!(
+            "the x-ms-content-sha256 header is {received:?}, but the {} bytes of the body that arrived hash to {expected:?}{}",
+            body.len(),
+            reason.map(|reason| format!(": {reason}")).unwrap_or_default()
+        ),
+    })
+}
+
+fn check_signature(signed: &Signed<'_>, signature: &str, key: &SharedKey) -> Result<(), Denial> {
+    let Some(bytes) = BASE64_STANDARD.decode(signature).ok().filter(|bytes| bytes.len() == 32)
+    else {
+        let reason = diagnosis::of_signature_text(signature);
+        let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        return denied(format!("the signature is not the base64 of 32 bytes{reason}"));
+    };
+    let accepted = [Some(signed.expected()), signed.expected_without_port()];
+    if accepted.iter().flatten().any(|text| hmac_sha256(&key.bytes, text)[..] == bytes[..]) {
+        return Ok(());
+    }
+    denied(format!(
+        "the signature does not match: {}",
+        diagnosis::of_signature(signed, &bytes, key)
+    ))
+}
+
+// Ours: the service does not state its reasons; only the two messages are known, and all but the
+// content hash get this one. Whether such a response advertises versions is not known either; here
+// the gateway does not.
+fn denied(explanation: impl Into<String>) -> Result<(), Denial> {
+    Err(Denial { message: DENIED, explanation: explanation.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+    use super::*;
+
+    const DATE: &str = "Wed, 13 Apr 2022 18:09:12 GMT";
+    const EMPTY: &str = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+
+    /// Signed by other people: see wire-facts "Known vectors".
+    fn check(
+        key: &str,
+        host: &str,
+        method: Method,
+        target: &str,
+        signature: &str,
+    ) -> Result<(), Denial> {
+        let authorization = format!(
+            "HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature={signature}"
+        );
+        let headers = [
+            ("x-ms-date", DATE),
+            ("host", host),
+            ("x-ms-content-sha256", EMPTY),
+            ("authorization", &authorization),
+        ];
+        let headers = headers.map(|(name, value)| {
+            (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+        });
+        let request = Request {
+            method,
+            target: target.to_owned(),
+            headers: HeaderMap::from_iter(headers),
+            body: Vec::new(),
+            port: 1,
+        };
+        let now = httpdate::parse_http_date(DATE).unwrap();
+        authenticate(&request, now, &SharedKey::parse(key).unwrap(), &HashSet::new())
+    }
+
+    #[test]
+    fn accepts_the_vectors_of_the_official_javascript_sdk() {
+        for (target, signature) in [
+            ("/testPath?testQuery=test", "DGdgwggJWnQyc6EHjR/Vbqg1ES64KpD6U2XwTDDj3tU="),
+            ("/testPath", "+6tWkg3lNKVjQHHmxkdGQcJjUgzclsWTMebnuCz1ngU="),
+        ] {
+            assert_eq!(check("pw==", "example.com", Method::GET, target, signature), Ok(()));
+            let denial = check("pw==", "example.org", Method::GET, target, signature).unwrap_err();
+            assert_eq!(denial.message, DENIED);
+        }
+    }
+
+    #[test]
+    fn accepts_vectors_that_were_computed_elsewhere() {
+        let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==";
+        let id =
+            "8%3Aacs%3Abbbcbc1e-9f06-482a-b5d8-20e3f26ef0cd_45ab2481-1c1c-4005-be24-0ffb879b1130";
+        let identity = format!("/identities/{id}?api-version=2023-10-01");
+        let revoke = format!("/identities/{id}/:revokeAccessTokens?api-version=2023-10-01");
+        let contoso = "contoso.communication.azure.com";
+        for (host, method, target, signature) in [
+            (
+                contoso,
+                Method::POST,
+                "/identities?api-version=2023-10-01",
+                "+KcpRlmC27qdEYd+7dVANfSs+pLv5/gb+0JMlvHLxcQ=",
+            ),
+            (contoso, Method::DELETE, &*identity, "WTbODFAIR/KoOUkHR0U+Vc6EctHdx9HEqLl8YCmKODE="),
+            (
+                "127.0.0.1:8080",
+                Method::DELETE,
+                &*identity,
+                "WBwaVSHnfjIT+IJhCwGMMDZ+pRozGzvf+vpCsSH6KBU=",
+            ),
+            (contoso, Method::POST, &*revoke, "H5Okj8JrFr098TP+djNOB/wj1PJg14JRqzutY5NNVTI="),
+        ] {
+            assert_eq!(check(key, host, method, target, signature), Ok(()), "{target}");
+        }
+    }
+
+    #[test]
+    fn names_what_people_sign_in_place_of_the_right_thing() {
+        let key = SharedKey::parse("c2VjcmV0").unwrap();
+        let sent = "/identities/8%3Aacs%3Aa?api-version=1";
+        let tail = format!("{DATE};h:1;{EMPTY}");
+        let sign = |key: &[u8], text: &str| BASE64_STANDARD.encode(hmac_sha256(key, text));
+        for (text, reason) in [
+            (
+                format!("DELETE\n/identities/8:acs:a?api-version=1\n{tail}"),
+                "the path was signed decoded but sent encoded",
+            ),
+            (format!("DELETE\n/identities/8%3Aacs%3Aa\n{tail}"), "the query was not signed"),
+            (
+                format!("DELETE\nhttp://h:1{sent}\n{tail}"),
+                "the whole URL was signed in place of the path",
+            ),
+            (
+                format!("DELETE\n{sent}\n{DATE};http://h:1;{EMPTY}"),
+                "the host was signed with a scheme",
+            ),
+            (
+                format!("DELETE\n{sent}\n{DATE};h:1/;{EMPTY}"),
+                "the host was signed with a slash behind it",
+            ),
+            (format!("delete\n{sent}\n{tail}"), "the verb was signed in lower case"),
+            (format!("DELETE\n{sent}\n{tail}\n"), "a line feed was signed behind the last line"),
+            (
+                format!("DELETE\r\n{sent}\r\n{tail}"),
+                "the lines were joined with CR LF in place of LF",
+            ),
+            (
+                format!("DELETE\n{}\n{tail}", &sent[1..]),
+                "the path was signed without its leading slash (Python's SDKs before 1.4.0 do so over http: they need https)",
+            ),
+            (
+                format!("DELETE\n{sent}\n{}", tail.replace(';', "\n")),
+                "date, host and hash were joined with line feeds in place of semicolons",
+            ),
+            (
+                format!("DELETE\n{sent}\n{}", tail.replace(';', ",")),
+                "date, host and hash were joined with commas in place of semicolons",
+            ),
+            (format!("DELETE\n{sent}\n{DATE};{EMPTY};h:1"), "the hash was signed before the host"),
+        ] {
+            let signature = sign(&key.bytes, &text);
+            let denial = check("c2VjcmV0", "h:1", Method::DELETE, sent, &signature).unwrap_err();
+            let right = format!("DELETE\n{sent}\n{tail}");
+            let expected = format!(
+                "the signature does not match: {reason}; the string to sign is {right:?}, but {text:?} was signed"
+            );
+            assert_eq!(denial.explanation, expected);
+        }
+        let denial = check("c2VjcmV0", "h:1", Method::DELETE, sent, &sign(&key.bytes, "DELETE"))
+            .unwrap_err();
+        let expected = "the signature does not match: the key or the string to sign differs (to learn which, send yours in base64 as x-ms-hmac-string-to-sign-base64); the string to sign is ";
+        assert!(denial.explanation.starts_with(expected), "{}", denial.explanation);
+        let right = format!("DELETE\n{sent}\n{tail}");
+        let denial =
+            check("c2VjcmV0", "h:1", Method::DELETE, sent, &sign(b"c2VjcmV0", &right)).unwrap_err();
+        assert!(
+            denial.explanation.contains("was not decoded from base64"),
+            "{}",
+            denial.explanation
+        );
+        assert_eq!(
+            check("c2VjcmV0", "h:1", Method::DELETE, sent, &sign(b"secret", &right)),
+            Ok(())
+        );
+        let java = right.replace("h:1", "h");
+        assert_eq!(check("c2VjcmV0", "h:1", Method::DELETE, sent, &sign(b"secret", &java)), Ok(()));
+    }
+}

@@ -1,0 +1,130 @@
+//! Why a signature is refused, as far as the usual mistakes explain it. The service never says.
+
+use base64::Engine;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
+use sha2::{Digest, Sha256};
+
+use super::key::{SharedKey, hmac_sha256};
+use super::string_to_sign::{HASH_OF_NOTHING, Mistake, Part, STRING_TO_SIGN, Signed};
+use crate::emulator::random::hex;
+use crate::emulator::request::percent_decoded;
+
+const PYTHON_BYTES: &str = "that is how Python prints bytes: decode them to text";
+
+/// Says why a signature does not match: a usual mistake, also one under a wrong key or with wrong
+/// line ends, or what the client tells.
+pub(super) fn of_signature(signed: &Signed<'_>, signature: &[u8], key: &SharedKey) -> String {
+    let (expected, mut mistakes) = (signed.expected(), signed.usual_mistakes(key));
+    // Each costs an HMAC, alone and in its pairs.
+    let is_none = |it: &Mistake| it.part != Part::Key && signed.text_with(&[it]) == expected;
+    mistakes.retain(|mistake| !is_none(mistake));
+    let is_general = |mistake: &&Mistake| matches!(mistake.part, Part::Key | Part::LineEnds);
+    let alone = mistakes.iter().map(|mistake| vec![mistake]);
+    let pairs = mistakes.iter().enumerate().filter(|(_, mistake)| is_general(mistake));
+    let pairs = pairs.flat_map(|(index, first)| {
+        let seconds = mistakes.iter().skip(index + 1).filter(|second| second.part != first.part);
+        seconds.map(move |second| vec![first, second])
+    });
+    let made = alone.chain(pairs).find(|mistakes| signed.signs(key, mistakes, signature));
+    let but = |text: &str| format!(", but {text:?} was signed");
+    if let Some(made) = made {
+        let names: Vec<&str> = made.iter().map(|mistake: &&Mistake| &*mistake.name).collect();
+        let text = signed.text_with(&made);
+        let but = if text == expected { String::new() } else { but(&text) };
+        return format!("{}; the string to sign is {expected:?}{but}", names.join(", and "));
+    }
+    let told = signed.told_by_the_client();
+    let reason = match &told {
+        Some(told) if hmac_sha256(&key.bytes, told)[..] == *signature => {
+            format!("{} differs", signed.parts_unlike(told))
+        }
+        Some(told) if hmac_sha256(key.text.as_bytes(), told)[..] == *signature => format!(
+            "the access key was not decoded from base64, and {} differs",
+            signed.parts_unlike(told)
+        ),
+        Some(_) => "the key differs".to_owned(),
+        None => format!(
+            "the key or the string to sign differs (to learn which, send yours in base64 as {STRING_TO_SIGN})"
+        ),
+    };
+    let told = told.map(|told| format!("{}, as {STRING_TO_SIGN} says", but(&told)));
+    format!("{reason}; the string to sign is {expected:?}{}", told.unwrap_or_default())
+}
+
+/// Says how a content hash was made, if not from the bytes that arrived.
+pub(super) fn of_content_hash(received: &str, body: &[u8]) -> Option<&'static str> {
+    let digits = hex(&Sha256::digest(body));
+    let hash = |body: &[u8]| BASE64_STANDARD.encode(Sha256::digest(body));
+    let with_spaces = without_spaces(body, true);
+    Some(match received {
+        HASH_OF_NOTHING => "that is the hash of an empty body",
+        _ if received.starts_with("b'") => PYTHON_BYTES,
+        _ if received.eq_ignore_ascii_case(&digits) => "that is hexadecimal, not base64",
+        _ if received == BASE64_STANDARD.encode(&digits)
+            || received == BASE64_STANDARD.encode(format!("{digits}\n")) =>
+        {
+            "that is the base64 of hexadecimal digits, not of the hash's 32 bytes"
+        }
+        _ if received == BASE64_URL_SAFE.encode(Sha256::digest(body)) => {
+            "that is base64url, with - and _ in place of + and /"
+        }
+        _ if received == hash(&[body, b"\n"].concat()) => {
+            "a line feed was hashed behind the body, as bash's echo adds it"
+        }
+        _ if received == hash(body.trim_ascii_end()) => "white space was sent behind the body",
+        _ if received == hash(&without_spaces(body, false)) || received == hash(&with_spaces) => {
+            "the JSON was hashed with other spaces than it was sent with: hash the bytes that are sent"
+        }
+        _ => return None,
+    })
+}
+
+/// JSON without the spaces outside its strings, or with one behind each comma and colon, as
+/// Python writes it.
+fn without_spaces(json: &[u8], as_python: bool) -> Vec<u8> {
+    let (mut text, mut is_string, mut is_escaped) = (Vec::new(), false, false);
+    for &byte in json {
+        if is_string || !byte.is_ascii_whitespace() {
+            text.push(byte);
+        }
+        if as_python && !is_string && matches!(byte, b',' | b':') {
+            text.push(b' ');
+        }
+        is_string ^= byte == b'"' && !is_escaped;
+        is_escaped = is_string && byte == b'\\' && !is_escaped;
+    }
+    text
+}
+
+/// Says how a signature is written, if not as the base64 of 32 bytes.
+pub(super) fn of_signature_text(text: &str) -> Option<&'static str> {
+    let is_hash =
+        |text: &str| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let decoded = |text: &str| BASE64_STANDARD.decode(text).ok();
+    let is_right = |text: &str| decoded(text).is_some_and(|bytes| bytes.len() == 32);
+    Some(match text {
+        _ if text.starts_with("b'") => PYTHON_BYTES,
+        _ if is_hash(text) => "that is hexadecimal",
+        _ if is_hash(String::from_utf8_lossy(&decoded(text).unwrap_or_default()).trim_end()) => {
+            "that is the base64 of hexadecimal digits"
+        }
+        _ if is_right(&text.replace('-', "+").replace('_', "/")) => {
+            "that is base64url, with - and _ in place of + and /"
+        }
+        _ if is_right(&format!("{text}=")) => "the = at its end is missing",
+        _ if is_right(&percent_decoded(text).unwrap_or_default()) => "that is percent-encoded",
+        _ => return None,
+    })
+}
+
+/// A date with the letter case of HTTP: `Wed, 13 Apr 2022 18:09:12 GMT`.
+pub(super) fn date_in_usual_case(date: &str) -> String {
+    let words = date.split(' ').map(|word| match word.to_ascii_uppercase() {
+        zone if zone == "GMT" => zone,
+        word => {
+            word.get(..1).unwrap_or_default().to_owned()
+                + &word.get(1..).unwrap_or_default().to_lowercase()
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}

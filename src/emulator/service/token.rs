@@ -1,0 +1,112 @@
+//! The text of an access token.
+//!
+//! The real service signs with RS256 and a key of its own. The emulator signs with HS256 under its
+//! access key: the shape and the claims are those of a real token, the signature is not.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::key::SharedKey;
+use crate::emulator::json;
+use crate::emulator::random::hex;
+
+/// What a token says.
+pub(super) struct Claims<'a> {
+    /// The whole identifier, `8:…`.
+    pub(super) identity: &'a str,
+    pub(super) resource: &'a str,
+    pub(super) scopes: &'a [String],
+    pub(super) issued_at: SystemTime,
+    pub(super) expires_on: SystemTime,
+    /// Distinguishes two tokens of one second.
+    pub(super) unique: String,
+}
+
+impl Claims<'_> {
+    /// Header, claims in the order of today's real tokens, signature.
+    pub(super) fn sign(&self, key: &SharedKey) -> String {
+        let digest = Sha256::digest(self.resource);
+        let thumbprint = digest.split_at_checked(20).map_or(&[][..], |(head, _)| head);
+        let header = json::object([
+            ("alg", json::text("HS256")),
+            ("kid", json::text(&hex(thumbprint).to_uppercase())),
+            ("x5t", json::text(&BASE64_URL_SAFE_NO_PAD.encode(thumbprint))),
+            ("typ", json::text("JWT")),
+        ]);
+        let issued_at = seconds(self.issued_at);
+        let claims = json::object([
+            ("skypeid", json::text(self.identity.strip_prefix("8:").unwrap_or(self.identity))),
+            ("scp", "1792".to_owned()),
+            ("csi", json::text(&issued_at.to_string())),
+            ("exp", seconds(self.expires_on).to_string()),
+            ("rgn", json::text("amer")),
+            ("acsScope", json::text(&self.scopes.join(","))),
+            ("resourceId", json::text(self.resource)),
+            ("resourceLocation", json::text("unitedstates")),
+            // Ours: real tokens have no such claim. Without it two tokens of one second would be
+            // one text, and revoking the first would not show.
+            ("jti", json::text(&self.unique)),
+            ("iat", issued_at.to_string()),
+        ]);
+        let signed = [header, claims].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part)).join(".");
+        let signature = BASE64_URL_SAFE_NO_PAD.encode(key.sign(&signed));
+        format!("{signed}.{signature}")
+    }
+}
+
+/// The identity that a token of the emulator's names, unchecked.
+pub(super) fn identity_of(token: &str) -> Option<String> {
+    let claims = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    let claims: Value = serde_json::from_slice(&claims).ok()?;
+    claims.get("skypeid")?.as_str().map(|id| format!("8:{id}"))
+}
+
+fn seconds(instant: SystemTime) -> u64 {
+    instant.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn carries_the_claims_of_a_real_token_in_their_order() {
+        let issued_at = UNIX_EPOCH + Duration::from_millis(1_657_788_332_500);
+        let scopes = ["voip".to_owned(), "chat".to_owned()];
+        let token = Claims {
+            identity: "8:acs:r_u",
+            resource: "r",
+            scopes: &scopes,
+            issued_at,
+            expires_on: issued_at + Duration::from_secs(86_400),
+            unique: "u1".to_owned(),
+        }
+        .sign(&SharedKey::parse("pw==").unwrap());
+
+        let parts: Vec<String> = token
+            .split('.')
+            .take(2)
+            .map(|part| String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap())
+            .collect();
+        assert_eq!(
+            parts[1],
+            r#"{"skypeid":"acs:r_u","scp":1792,"csi":"1657788332","exp":1657874732,"rgn":"amer","acsScope":"voip,chat","resourceId":"r","resourceLocation":"unitedstates","jti":"u1","iat":1657788332}"#
+        );
+        assert!(parts[0].starts_with(r#"{"alg":"HS256","kid":""#), "{}", parts[0]);
+        assert!(parts[0].ends_with(r#","typ":"JWT"}"#), "{}", parts[0]);
+        assert_eq!(identity_of(&token).as_deref(), Some("8:acs:r_u"));
+    }
+
+    #[test]
+    fn no_text_makes_it_panic() {
+        for text in ["", ".", "a.b", "..", "a.e30.c", "a.bnVsbA.c"] {
+            assert_eq!(identity_of(text), None, "{text}");
+        }
+    }
+}
