@@ -347,7 +347,8 @@ impl CallRecord {
         write!(f, "{}: {problem}", self.operation)?;
         if self.attempts > 1 {
             // Not as a float, whose formatting would be linked into every program.
-            let tenths = (self.elapsed.as_millis() + 50) / 100;
+            let tenths =
+                self.elapsed.as_secs() * 10 + u64::from(self.elapsed.subsec_millis() + 50) / 100;
             write!(f, " ({} attempts in {}.{} s)", self.attempts, tenths / 10, tenths % 10)?;
         }
         write!(f, " [host {}, api-version {}", self.host, self.api_version)?;

@@ -6,7 +6,6 @@ use std::fmt::Write as _;
 
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
-use serde_json::json;
 use ureq::http::Method;
 
 use crate::error::Error;
@@ -53,7 +52,7 @@ impl Operation {
     /// The same custom id gives the same user, so it may be repeated.
     pub(crate) fn create_user_with_custom_id(custom_id: &str) -> Result<Self, Error> {
         check_custom_id(custom_id)?;
-        let body = checked_body(json!({ "customId": custom_id }).to_string().into_bytes())?;
+        let body = json_body(&Texts(&[("customId", custom_id)]))?;
         Ok(Self { repeatable: true, ..Self::create("create_user_with_custom_id", body) })
     }
 
@@ -85,8 +84,8 @@ impl Operation {
                 "{name} is empty: expected the Entra token of a Teams user, the application's id and the user's object id"
             )));
         }
-        let body = json!({ "token": teams_token, "appId": client_id, "userId": user_object_id });
-        let body = checked_body(body.to_string().into_bytes())?;
+        let members = [("token", teams_token), ("appId", client_id), ("userId", user_object_id)];
+        let body = json_body(&Texts(&members))?;
         let path = "/teamsUser/:exchangeAccessToken".to_owned();
         Ok(Self::post("exchange_teams_user_token", path, body))
     }
@@ -148,25 +147,33 @@ fn token_body(
     scopes_field: &'static str,
     request: &TokenRequest,
 ) -> Result<Vec<u8>, Error> {
-    let body = TokenBody {
+    json_body(&TokenBody {
         custom_id,
         scopes_field,
         scopes: request.scopes()?,
         expires_in_minutes: request.expires_in_minutes()?,
-    };
-    let body = serde_json::to_vec(&body).map_err(|error| {
-        Error::invalid_input("the request cannot be written as JSON").with_source(error)
-    })?;
-    checked_body(body)
+    })
 }
 
-fn checked_body(body: Vec<u8>) -> Result<Vec<u8>, Error> {
+fn json_body(body: &impl Serialize) -> Result<Vec<u8>, Error> {
+    let body = serde_json::to_vec(body).map_err(|error| {
+        Error::invalid_input("the request cannot be written as JSON").with_source(error)
+    })?;
     if body.len() > MAX_BODY_BYTES {
         return Err(Error::invalid_input(
             "the request's body is longer than 16 KiB: check the scopes, the custom id or the token",
         ));
     }
     Ok(body)
+}
+
+/// A JSON object whose values are strings.
+struct Texts<'a>(&'a [(&'static str, &'a str)]);
+
+impl Serialize for Texts<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().copied())
+    }
 }
 
 /// Keeps the order of the wire, which `serde_json::Value` would sort.

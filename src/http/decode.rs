@@ -7,7 +7,6 @@ use std::fmt;
 use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
-use serde_json::error::Category;
 
 use crate::http::reply::Reply;
 use crate::timestamp::parse_rfc3339;
@@ -56,14 +55,11 @@ pub(crate) fn created_user(reply: &Reply) -> Option<CommunicationUserIdentifier>
 
 fn members(reply: &Reply) -> Result<Members, Undecodable> {
     let mut members = Members::default();
-    match members.read(reply) {
-        // A member of the wrong type counts as missing.
-        Err(error) if error.classify() != Category::Data => Err(Undecodable {
-            problem: "its body is not JSON",
-            cause: Some(JsonError { line: error.line(), column: error.column() }),
-        }),
-        _ => Ok(members),
-    }
+    members.read(reply).map_err(|error| Undecodable {
+        problem: "its body is not JSON",
+        cause: Some(JsonError { line: error.line(), column: error.column() }),
+    })?;
+    Ok(members)
 }
 
 /// The members of all operations' responses: in `identity`, in `accessToken`, or else at the top.
@@ -80,7 +76,8 @@ struct Members {
 impl Members {
     fn read(&mut self, reply: &Reply) -> serde_json::Result<()> {
         // The end of the input is not checked: what follows the object does not matter.
-        self.deserialize(&mut serde_json::Deserializer::from_slice(reply.text()))
+        let mut json = serde_json::Deserializer::from_slice(reply.text());
+        Value(Some(self)).deserialize(&mut json).map(drop)
     }
 
     fn user(&self) -> Result<CommunicationUserIdentifier, Undecodable> {
@@ -115,46 +112,83 @@ const fn missing(problem: &'static str) -> Undecodable {
     Undecodable { problem, cause: None }
 }
 
-impl<'de> DeserializeSeed<'de> for &mut Members {
-    type Value = ();
+/// Reads any value: returns a string, and reads the members of an object if they are wanted. A value of any
+/// other type counts as missing.
+struct Value<'a>(Option<&'a mut Members>);
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
+impl<'de> DeserializeSeed<'de> for Value<'_> {
+    type Value = Option<String>;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {
+        json.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for &mut Members {
-    type Value = ();
+impl<'de> Visitor<'de> for Value<'_> {
+    type Value = Option<String>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
+        f.write_str("any value")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Some(text.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let Some(members) = self.0 else {
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            return Ok(None);
+        };
         while let Some(name) = map.next_key::<Name>()? {
             let member = match name {
-                Name::Nested if !self.is_nested => {
-                    self.is_nested = true;
-                    map.next_value_seed(&mut *self)?;
-                    self.is_nested = false;
+                Name::Nested if !members.is_nested => {
+                    members.is_nested = true;
+                    map.next_value_seed(Value(Some(&mut *members)))?;
+                    members.is_nested = false;
                     continue;
                 }
                 Name::Nested | Name::Other => {
                     map.next_value::<IgnoredAny>()?;
                     continue;
                 }
-                Name::Id => &mut self.id,
-                Name::CustomId => &mut self.custom_id,
-                Name::LastTokenIssuedAt => &mut self.last_token_issued_at,
-                Name::Token => &mut self.token,
-                Name::ExpiresOn => &mut self.expires_on,
+                Name::Id => &mut members.id,
+                Name::CustomId => &mut members.custom_id,
+                Name::LastTokenIssuedAt => &mut members.last_token_issued_at,
+                Name::Token => &mut members.token,
+                Name::ExpiresOn => &mut members.expires_on,
             };
-            let Text(text) = map.next_value()?;
-            if self.is_nested || member.is_none() {
+            let text = map.next_value_seed(Value(None))?;
+            if members.is_nested || member.is_none() {
                 *member = text;
             }
         }
-        Ok(())
+        Ok(None)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(None)
     }
 }
 
@@ -197,60 +231,7 @@ impl<'de> Deserialize<'de> for Name {
     }
 }
 
-/// A string; a value of any other type counts as missing.
-struct Text(Option<String>);
-
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextVisitor;
-
-        impl<'de> Visitor<'de> for TextVisitor {
-            type Value = Text;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("any value")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Text, E> {
-                Ok(Text(Some(text.to_owned())))
-            }
-
-            fn visit_unit<E>(self) -> Result<Text, E> {
-                Ok(Text(None))
-            }
-
-            fn visit_bool<E>(self, _: bool) -> Result<Text, E> {
-                Ok(Text(None))
-            }
-
-            fn visit_i64<E>(self, _: i64) -> Result<Text, E> {
-                Ok(Text(None))
-            }
-
-            fn visit_u64<E>(self, _: u64) -> Result<Text, E> {
-                Ok(Text(None))
-            }
-
-            fn visit_f64<E>(self, _: f64) -> Result<Text, E> {
-                Ok(Text(None))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Text, A::Error> {
-                while items.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Text(None))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut items: A) -> Result<Text, A::Error> {
-                while items.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Text(None))
-            }
-        }
-
-        deserializer.deserialize_any(TextVisitor)
-    }
-}
-
-/// Where the JSON of a body ends. The parser's own error may quote the body, and with it a token.
+/// Where the JSON of a body breaks off. The parser's own error may quote the body, and with it a token.
 #[derive(Debug)]
 pub(crate) struct JsonError {
     line: usize,
