@@ -1,15 +1,22 @@
-//! Remembers the addresses of a name, which ureq otherwise looks up for every call, kept connection
-//! or not.
+//! Caches the addresses of the endpoint's name, which ureq otherwise looks up for every call, even on
+//! a kept connection.
 //!
-//! What it costs: for up to `MAX_AGE` after the service's addresses have changed, a new connection
-//! still goes to the old ones and may fail, retries included. Connections that are kept go on to
-//! the address they were made to, with any resolver.
+//! The price: for up to `MAX_AGE` after the service's addresses have changed, new connections still go
+//! to the old ones and may fail, retries included. Kept connections stay with the address they were
+//! made to, whatever the resolver.
 //!
-//! `ureq::unversioned` may change with any minor version of ureq: pin yours.
+//! `ureq::unversioned` may change with any minor version of ureq: test before you update it in your
+//! `Cargo.lock`.
 //!
-//! With `COMMUNICATION_SERVICES_CONNECTION_STRING` set, it talks to that resource; without it, to a
-//! local service that the example starts itself.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
+//! Uses the resource whose connection string is in `COMMUNICATION_SERVICES_CONNECTION_STRING`. If the
+//! variable is not set, it starts a local service and uses that.
+//!
+//! Copied into a package of your own, it needs:
+//!
+//! ```console
+//! $ cargo add acs-identity --features emulator
+//! ```
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program prints")]
 
 use std::collections::HashMap;
 use std::env;
@@ -18,32 +25,32 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use acs_identity::CommunicationIdentityClient;
 use acs_identity::emulator::Emulator;
-use acs_identity::{CommunicationIdentityClient, ConnectionString};
-use ureq::config::Config;
-use ureq::http::Uri;
-use ureq::http::uri::{Authority, Scheme};
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use acs_identity::ureq;
+use acs_identity::ureq::config::Config;
+use acs_identity::ureq::http::Uri;
+use acs_identity::ureq::http::uri::{Authority, Scheme};
+use acs_identity::ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use acs_identity::ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 const VARIABLE: &str = "COMMUNICATION_SERVICES_CONNECTION_STRING";
 
-/// About what name servers tell others to remember an address of a cloud service for.
+/// About how long name servers allow an address of a cloud service to be cached.
 const MAX_AGE: Duration = Duration::from_secs(30);
 
-/// Asks the system's resolver at most once in `max_age` for each host and port, which the scheme may
-/// imply.
+/// Asks the system's resolver at most once per `max_age` for each scheme, host and port.
 #[derive(Debug)]
 pub(crate) struct CachingResolver {
     system: DefaultResolver,
     max_age: Duration,
-    // Never shrinks: an agent talks to one endpoint, or to one proxy.
+    // Never shrinks: an agent talks to one endpoint or one proxy.
     known: Mutex<HashMap<(Scheme, Authority), (Instant, ResolvedSocketAddrs)>>,
     lookups: Arc<AtomicUsize>,
 }
 
 impl CachingResolver {
-    /// Counts in `lookups` how often the system is asked.
+    /// Counts the lookups by the system in `lookups`.
     pub(crate) fn new(max_age: Duration, lookups: Arc<AtomicUsize>) -> Self {
         Self { system: DefaultResolver::default(), max_age, known: Mutex::default(), lookups }
     }
@@ -64,7 +71,7 @@ impl Resolver for CachingResolver {
         {
             return Ok(addresses.clone());
         }
-        // Without the lock: a slow name server holds up only those who ask it.
+        // Without the lock: a slow name server only delays those who ask it.
         self.lookups.fetch_add(1, Ordering::Relaxed);
         let addresses = self.system.resolve(uri, config, timeout)?;
         known().insert(name, (Instant::now(), addresses.clone()));
@@ -88,8 +95,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         DefaultConnector::default(),
         CachingResolver::new(MAX_AGE, Arc::clone(&lookups)),
     );
-    let (endpoint, key) = connection_string.parse::<ConnectionString>()?.into_parts();
-    let client = CommunicationIdentityClient::builder(endpoint, key).agent(agent).build()?;
+    let client = CommunicationIdentityClient::builder_from_connection_string(&connection_string)?
+        .agent(agent)
+        .build()?;
 
     let user = client.create_user()?;
     for _ in 0..3 {
@@ -100,8 +108,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// One that is empty counts as not set, as CI systems leave it for a secret that is missing.
+/// Returns the connection string, if there is one. CI systems leave the variable empty if a secret is
+/// missing.
 fn connection_string() -> Result<Option<String>, String> {
     let Some(text) = env::var_os(VARIABLE).filter(|text| !text.is_empty()) else { return Ok(None) };
-    text.into_string().map(Some).map_err(|_| format!("{VARIABLE} is not UTF-8"))
+    text.into_string().map(Some).map_err(|_| format!("{VARIABLE} is not valid UTF-8"))
 }

@@ -1,10 +1,18 @@
-//! Creates a user with the rights of whoever is logged in to the Azure CLI, without any access key.
+//! Creates a user with the rights of the account that is logged in to the Azure CLI, without an
+//! access key.
 //!
-//! ```text
-//! az login
-//! cargo run --example entra_az_cli -- https://<resource>.communication.azure.com
+//! ```console
+//! $ az login
+//! $ cargo run --example entra_az_cli -- https://<resource>.communication.azure.com
 //! ```
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
+//!
+//! Copied into a package of your own, it needs:
+//!
+//! ```console
+//! $ cargo add acs-identity
+//! $ cargo add serde_json
+//! ```
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program prints")]
 
 use std::error::Error;
 use std::process::{Command, ExitCode};
@@ -23,28 +31,28 @@ fn token_of_az(scope: &str) -> Result<BearerToken, Failure> {
         .output()
         .map_err(|error| format!("cannot run {az}: {error}"))?;
     if !output.status.success() {
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{az} failed: {}", complaint.trim()).into());
+        let message = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{az} failed: {}", message.trim()).into());
     }
-    let answer: Value = serde_json::from_slice(&output.stdout)
-        .map_err(|_| format!("{az} did not answer with JSON"))?;
-    let token = answer.get("accessToken").and_then(Value::as_str);
-    // Older versions tell the end in local time only, without naming the zone.
-    let expires_on = answer.get("expires_on").and_then(Value::as_u64);
-    let expires_on = expires_on.ok_or("expires_on is missing: az upgrade")?;
+    let json: Value = serde_json::from_slice(&output.stdout)
+        .map_err(|_| format!("the output of {az} is not JSON"))?;
+    let token = json.get("accessToken").and_then(Value::as_str);
+    // Older versions have the expiry in local time only, without a time zone.
+    let expires_on = json.get("expires_on").and_then(Value::as_u64);
+    let expires_on = expires_on.ok_or("expires_on is missing: run az upgrade")?;
     let token = token.ok_or("accessToken is missing")?;
     Ok(BearerToken::new(token, SystemTime::UNIX_EPOCH + Duration::from_secs(expires_on)))
 }
 
 fn main() -> ExitCode {
-    let Err(error) = run() else { return ExitCode::SUCCESS };
-    eprintln!("entra_az_cli: {error}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        eprintln!("  caused by: {error}");
-        cause = error.source();
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The # appends the causes.
+            eprintln!("entra_az_cli: {error:#}");
+            ExitCode::FAILURE
+        }
     }
-    ExitCode::FAILURE
 }
 
 fn run() -> Result<(), Failure> {

@@ -1,26 +1,33 @@
 //! Creates a user with the rights of the managed identity of the Azure machine that it runs on,
-//! without any access key.
+//! without an access key.
 //!
-//! ```text
-//! cargo run --example entra_managed_identity -- https://<resource>.communication.azure.com
+//! ```console
+//! $ cargo run --example entra_managed_identity -- https://<resource>.communication.azure.com
 //! ```
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
+//!
+//! Copied into a package of your own, it needs:
+//!
+//! ```console
+//! $ cargo add acs-identity
+//! $ cargo add serde_json
+//! ```
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program prints")]
 
 use std::env;
 use std::error::Error;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use acs_identity::{BearerToken, CommunicationIdentityClient, Credential};
+use acs_identity::{BearerToken, CommunicationIdentityClient, Credential, ureq};
 use serde_json::Value;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// Asks the endpoint that Azure gives to every machine for a token of its identity.
+/// Asks the identity endpoint that Azure gives every machine for a token.
 fn token_of_managed_identity(scope: &str) -> Result<BearerToken, Failure> {
-    // These endpoints know resources, not scopes.
+    // These endpoints take a resource instead of a scope.
     let resource = scope.strip_suffix("/.default").unwrap_or(scope);
-    // Never through a proxy; and where there is no Azure, nobody answers.
+    // Never through a proxy. Outside of Azure, nothing responds: hence the timeout.
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .proxy(None)
         .timeout_global(Some(Duration::from_secs(5)))
@@ -32,32 +39,32 @@ fn token_of_managed_identity(scope: &str) -> Result<BearerToken, Failure> {
         let request = agent.get(endpoint).header("x-identity-header", secret);
         request.query("api-version", "2019-08-01")
     } else {
-        // Virtual machines, scale sets. The variable is for tests, and is that of the official
-        // clients.
+        // Virtual machines, scale sets. The variable is for tests, and the same as in the official
+        // SDKs.
         let host = env::var("AZURE_POD_IDENTITY_AUTHORITY_HOST");
         let host = host.unwrap_or_else(|_| "http://169.254.169.254".to_owned());
         let request = agent.get(format!("{host}/metadata/identity/oauth2/token"));
         request.header("metadata", "true").query("api-version", "2018-02-01")
     };
     let body = request.query("resource", resource).call()?.body_mut().read_to_string()?;
-    let answer: Value = serde_json::from_str(&body)
-        .map_err(|_| "the identity endpoint did not answer with JSON")?;
-    let text = |name| answer.get(name).and_then(Value::as_str);
-    let token = text("access_token").ok_or("the answer has no access_token")?;
+    let json: Value = serde_json::from_str(&body)
+        .map_err(|_| "the response of the identity endpoint is not JSON")?;
+    let text = |name| json.get(name).and_then(Value::as_str);
+    let token = text("access_token").ok_or("the response has no access_token")?;
     // Seconds since 1970, as text.
-    let expires_on = text("expires_on").ok_or("the answer has no expires_on")?.parse()?;
+    let expires_on = text("expires_on").ok_or("the response has no expires_on")?.parse()?;
     Ok(BearerToken::new(token, SystemTime::UNIX_EPOCH + Duration::from_secs(expires_on)))
 }
 
 fn main() -> ExitCode {
-    let Err(error) = run() else { return ExitCode::SUCCESS };
-    eprintln!("entra_managed_identity: {error}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        eprintln!("  caused by: {error}");
-        cause = error.source();
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The # appends the causes.
+            eprintln!("entra_managed_identity: {error:#}");
+            ExitCode::FAILURE
+        }
     }
-    ExitCode::FAILURE
 }
 
 fn run() -> Result<(), Failure> {

@@ -1,8 +1,14 @@
-//! Handles each kind of error as its kind asks for.
+//! Handles each kind of error in the way its kind asks for.
 //!
-//! With `COMMUNICATION_SERVICES_CONNECTION_STRING` set, it creates and deletes a user on that
-//! resource and handles what goes wrong, if anything; without it, it rehearses every failure
-//! against a local service.
+//! With `COMMUNICATION_SERVICES_CONNECTION_STRING` set, it creates and deletes a user on that resource
+//! and handles what goes wrong, if anything. Without it, it rehearses failures against a local
+//! service.
+//!
+//! Copied into a package of your own, it needs:
+//!
+//! ```console
+//! $ cargo add acs-identity --features emulator
+//! ```
 
 use std::env;
 use std::io::{self, Write};
@@ -11,7 +17,7 @@ use std::time::Duration;
 
 use acs_identity::emulator::{Emulator, Fault};
 use acs_identity::{
-    CommunicationIdentityClient, ConnectionString, Credential, Endpoint, Error, ErrorKind,
+    CommunicationIdentityClient, CommunicationIdentityClientBuilder, Credential, Error, ErrorKind,
     RetryPolicy,
 };
 
@@ -21,17 +27,18 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "errors_by_kind: {error}");
+            let _ = writeln!(io::stderr(), "errors_by_kind: {error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
-/// The errors are those of this program: its settings, no port for the local service, or nowhere to
+/// Fails only for reasons of its own: its settings, no port for the local service, or nowhere to
 /// print.
 fn run() -> Result<(), Box<dyn std::error::Error>> {
-    if let Some(connection_string) = connection_string()? {
-        return Ok(report("one call", with_key(&connection_string))?);
+    if env::var_os(VARIABLE).is_some_and(|text| !text.is_empty()) {
+        let client = CommunicationIdentityClient::from_env()?;
+        return Ok(report("one call", call(&client))?);
     }
     let emulator = Emulator::start()?;
     let right = emulator.connection_string();
@@ -39,7 +46,8 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     report("a wrong key", with_key(&right.replace(emulator.access_key(), "b3RoZXI=")))?;
     report("nobody there", with_key("endpoint=http://127.0.0.1:1;accesskey=b3RoZXI="))?;
     let logged_out = Credential::bearer(|_: &str| Err("nobody is logged in".into()));
-    report("no bearer token", one_call(emulator.endpoint().parse()?, logged_out))?;
+    let builder = CommunicationIdentityClient::builder(emulator.endpoint().parse()?, logged_out);
+    report("no bearer token", once(builder))?;
     let no_token = r#"{"identity":{"id":"8:acs:guest"}}"#;
     for (what, fault) in [
         ("too many requests", Fault::respond(429).header("Retry-After", "30")),
@@ -54,24 +62,19 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// One that is empty counts as not set, as CI systems leave it for a secret that is missing.
-fn connection_string() -> Result<Option<String>, String> {
-    let Some(text) = env::var_os(VARIABLE).filter(|text| !text.is_empty()) else { return Ok(None) };
-    text.into_string().map(Some).map_err(|_| format!("{VARIABLE} is not UTF-8"))
-}
-
 fn with_key(connection_string: &str) -> Result<(), Error> {
-    let (endpoint, key) = connection_string.parse::<ConnectionString>()?.into_parts();
-    one_call(endpoint, key.into())
+    once(CommunicationIdentityClient::builder_from_connection_string(connection_string)?)
 }
 
-/// One attempt, so that every failure shows. By default the client tries again what is safe to try
-/// again.
-fn one_call(endpoint: Endpoint, credential: Credential) -> Result<(), Error> {
-    let client = CommunicationIdentityClient::builder(endpoint, credential)
-        .retry_policy(RetryPolicy::none())
-        .timeout(Duration::from_secs(1))
-        .build()?;
+/// Without retries, so that every failure shows. By default, the client retries if that does no
+/// harm.
+fn once(builder: CommunicationIdentityClientBuilder) -> Result<(), Error> {
+    let client =
+        builder.retry_policy(RetryPolicy::none()).timeout(Duration::from_secs(1)).build()?;
+    call(&client)
+}
+
+fn call(client: &CommunicationIdentityClient) -> Result<(), Error> {
     let (user, _token) = client.create_user_and_token(["chat"])?;
     client.delete_user(&user)
 }
@@ -79,15 +82,17 @@ fn one_call(endpoint: Endpoint, credential: Credential) -> Result<(), Error> {
 fn report(what: &str, result: Result<(), Error>) -> io::Result<()> {
     match result {
         Ok(()) => writeln!(io::stdout(), "{what}: all is well"),
-        Err(error) => {
-            writeln!(io::stdout(), "{what}: {}\n  {error}", what_to_do(&error))
-        }
+        Err(error) => writeln!(io::stdout(), "{what}: {}\n  {error:#}", what_to_do(&error)),
     }
 }
 
 fn what_to_do(error: &Error) -> String {
     if let Some(id) = error.created_user_id() {
         return format!("use or delete {id}: nobody else knows that it exists");
+    }
+    // The service may have done it all the same. Anything but creating a user may simply be repeated.
+    if error.is_in_doubt() {
+        return "there may be a user now whose id nobody knows".to_owned();
     }
     let what = match (error.kind(), error.status(), error.code()) {
         (ErrorKind::InvalidInput, ..) => "correct the settings; nothing was sent",
@@ -102,8 +107,6 @@ fn what_to_do(error: &Error) -> String {
             Some(delay) => return format!("try again in {} s", delay.as_secs()),
             None => "try again later",
         },
-        // Timeout, Transport, Response. All but creating may simply be repeated.
-        _ if error.is_in_doubt() => "there may be a user now whose id nobody knows",
         _ => "show the error to a person",
     };
     what.to_owned()

@@ -1,8 +1,14 @@
 //! Creates a user, issues a token for it, revokes its tokens and deletes it.
 //!
-//! With `COMMUNICATION_SERVICES_CONNECTION_STRING` set, on that resource; without it, on a local
-//! service that the example starts itself.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
+//! Uses the resource whose connection string is in `COMMUNICATION_SERVICES_CONNECTION_STRING`. If the
+//! variable is not set, it starts a local service and uses that.
+//!
+//! Copied into a package of your own, it needs:
+//!
+//! ```console
+//! $ cargo add acs-identity --features emulator
+//! ```
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program prints")]
 
 use std::env;
 use std::error::Error;
@@ -14,27 +20,27 @@ use acs_identity::{CommunicationIdentityClient, TokenScope};
 const VARIABLE: &str = "COMMUNICATION_SERVICES_CONNECTION_STRING";
 
 fn main() -> ExitCode {
-    let Err(error) = run() else { return ExitCode::SUCCESS };
-    eprintln!("quickstart: {error}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        eprintln!("  caused by: {error}");
-        cause = error.source();
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The # appends the causes.
+            eprintln!("quickstart: {error:#}");
+            ExitCode::FAILURE
+        }
     }
-    ExitCode::FAILURE
 }
 
 fn run() -> Result<(), Box<dyn Error>> {
     // Runs until it is dropped, at the end of this function.
     let emulator;
-    let connection_string = if let Some(connection_string) = connection_string()? {
-        connection_string
-    } else {
+    // CI systems leave the variable empty if a secret is missing.
+    let client = if env::var_os(VARIABLE).is_none_or(|text| text.is_empty()) {
         emulator = Emulator::start()?;
         eprintln!("{VARIABLE} is not set: using a local service on {}", emulator.endpoint());
-        emulator.connection_string()
+        CommunicationIdentityClient::from_connection_string(&emulator.connection_string())?
+    } else {
+        CommunicationIdentityClient::from_env()?
     };
-    let client = CommunicationIdentityClient::from_connection_string(&connection_string)?;
 
     let user = client.create_user()?;
     println!("created user {user}");
@@ -49,10 +55,4 @@ fn run() -> Result<(), Box<dyn Error>> {
     client.delete_user(&user)?;
     println!("deleted the user");
     Ok(())
-}
-
-/// One that is empty counts as not set, as CI systems leave it for a secret that is missing.
-fn connection_string() -> Result<Option<String>, String> {
-    let Some(text) = env::var_os(VARIABLE).filter(|text| !text.is_empty()) else { return Ok(None) };
-    text.into_string().map(Some).map_err(|_| format!("{VARIABLE} is not UTF-8"))
 }

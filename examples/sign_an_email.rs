@@ -1,12 +1,19 @@
-//! Signs a request to another service of ACS by hand: an e-mail, built and signed, but not sent.
+//! Signs a request to another ACS service: an e-mail, built and signed, but not sent.
 //!
 //! ```console
 //! $ cargo run --example sign_an_email -- [--show-signature] [SECONDS_SINCE_1970]
 //! ```
 //!
-//! All services of ACS take the same signatures, so
-//! [`AccessKey::sign`](acs_identity::AccessKey::sign) opens all of them. Without
-//! `COMMUNICATION_SERVICES_CONNECTION_STRING` it signs with a made-up key.
+//! All ACS services use the same signatures, so [`AccessKey::sign`](acs_identity::AccessKey::sign)
+//! works for each of them. Without `COMMUNICATION_SERVICES_CONNECTION_STRING`, it signs with a made-up
+//! key.
+//!
+//! Copied into a package of your own, it needs:
+//!
+//! ```console
+//! $ cargo add acs-identity
+//! $ cargo add serde_json
+//! ```
 
 use std::env;
 use std::error::Error;
@@ -30,7 +37,7 @@ fn main() -> ExitCode {
     match run(show_signature, at) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "sign_an_email: {error}");
+            let _ = writeln!(io::stderr(), "sign_an_email: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -56,7 +63,7 @@ fn run(show_signature: bool, at: SystemTime) -> Result<(), Box<dyn Error>> {
     });
     let (endpoint, key) = connection_string.parse::<ConnectionString>()?.into_parts();
 
-    // Turned into bytes once: what is signed has to be what is sent.
+    // Serialized once: the bytes signed must be the bytes sent.
     let body = json!({
         "senderAddress": "DoNotReply@contoso.com",
         "recipients": { "to": [{ "address": "alice@example.com" }] },
@@ -65,13 +72,13 @@ fn run(show_signature: bool, at: SystemTime) -> Result<(), Box<dyn Error>> {
     .to_string();
     let request = RequestToSign {
         method: "POST",
-        // In lower case, and without the default port: as it will stand in the Host header.
+        // As in the Host header: lower case, without the default port.
         host: endpoint.host(),
-        // The query is signed, too.
+        // The query is signed as well.
         path_and_query: "/emails:send?api-version=2023-03-31",
         body: body.as_bytes(),
     };
-    // For this instant: an old signature is refused, so sign anew for each attempt.
+    // The service rejects an old date, so sign every attempt anew.
     let signed = key.sign(&request, at)?;
 
     let mut stdout = io::stdout().lock();
@@ -79,7 +86,7 @@ fn run(show_signature: bool, at: SystemTime) -> Result<(), Box<dyn Error>> {
     writeln!(stdout, "host: {}", request.host)?;
     writeln!(stdout, "content-type: application/json")?;
     for (name, value) in signed.headers() {
-        // Whoever reads it can send this e-mail as long as the date is fresh.
+        // Whoever reads it can send this e-mail while the date is fresh.
         let hidden = name == "authorization" && !show_signature;
         writeln!(stdout, "{name}: {}", if hidden { "[redacted]" } else { value })?;
     }
@@ -87,8 +94,9 @@ fn run(show_signature: bool, at: SystemTime) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// One that is empty counts as not set, as CI systems leave it for a secret that is missing.
+/// Returns the connection string, if there is one. CI systems leave the variable empty if a secret is
+/// missing.
 fn connection_string() -> Result<Option<String>, String> {
     let Some(text) = env::var_os(VARIABLE).filter(|text| !text.is_empty()) else { return Ok(None) };
-    text.into_string().map(Some).map_err(|_| format!("{VARIABLE} is not UTF-8"))
+    text.into_string().map(Some).map_err(|_| format!("{VARIABLE} is not valid UTF-8"))
 }

@@ -1,9 +1,14 @@
-//! How an application tests its own use of the service, offline: see the tests at the end of this
-//! file.
+//! An application that tests its use of the service offline: see the tests at the end of this file.
 //!
-//! The program itself invites a guest and sees it off: on the resource of
-//! `COMMUNICATION_SERVICES_CONNECTION_STRING`, or without it on a local service.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
+//! The program invites a guest and sees it off, on the resource whose connection string is in
+//! `COMMUNICATION_SERVICES_CONNECTION_STRING`, or on a local service if the variable is not set.
+//!
+//! Copied into a package of your own, it needs:
+//!
+//! ```console
+//! $ cargo add acs-identity --features emulator
+//! ```
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program prints")]
 
 use std::env;
 
@@ -16,8 +21,12 @@ type AnyResult = Result<(), Box<dyn std::error::Error>>;
 
 fn main() -> AnyResult {
     let emulator = Emulator::start()?;
-    let client = connection_string()?.unwrap_or_else(|| emulator.connection_string());
-    let client = CommunicationIdentityClient::from_connection_string(&client)?;
+    // CI systems leave the variable empty if a secret is missing.
+    let client = if env::var_os(VARIABLE).is_none_or(|text| text.is_empty()) {
+        CommunicationIdentityClient::from_connection_string(&emulator.connection_string())?
+    } else {
+        CommunicationIdentityClient::from_env()?
+    };
 
     let guest = Guest::invite(&client)?;
     println!("invited a guest with a token of {} characters", guest.token.len());
@@ -26,13 +35,8 @@ fn main() -> AnyResult {
     Ok(())
 }
 
-/// One that is empty counts as not set, as CI systems leave it for a secret that is missing.
-fn connection_string() -> Result<Option<String>, String> {
-    let Some(text) = env::var_os(VARIABLE).filter(|text| !text.is_empty()) else { return Ok(None) };
-    text.into_string().map(Some).map_err(|_| format!("{VARIABLE} is not UTF-8"))
-}
-
-/// The application. It is handed the client, so a test can hand it one that talks to the emulator.
+/// The application. It takes the client as an argument, so a test can pass one that talks to the
+/// emulator.
 struct Guest {
     user: CommunicationUserIdentifier,
     token: String,
@@ -81,7 +85,7 @@ mod tests {
         let client =
             CommunicationIdentityClient::from_connection_string(&emulator.connection_string())?;
         assert!(Guest::invite(&client).is_err() && emulator.users().is_empty());
-        // What the application sent can be looked at, too.
+        // The emulator has recorded what the application sent.
         assert!(
             emulator.requests().iter().map(RecordedRequest::method).eq(["POST", "POST", "DELETE"])
         );

@@ -1,36 +1,51 @@
-//! Trusts the certificates of a PEM file, and goes through a proxy: for networks that look into
-//! TLS.
+//! Trusts the root certificates in a PEM file and uses a proxy, for networks that inspect TLS.
 //!
 //! ```console
 //! $ cargo run --example tls_roots_and_proxy -- company-roots.pem http://proxy.example.com:3128
 //! ```
 //!
-//! Without arguments it trusts Mozilla's roots and takes the proxy that the environment names, as
-//! the client does by itself. Without `COMMUNICATION_SERVICES_CONNECTION_STRING` it talks to a
-//! local service, which needs neither.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
+//! An agent is only needed for a proxy that is not in `HTTPS_PROXY`. For certificates alone,
+//! `root_certificates` on the builder is enough. Without arguments, the agent trusts Mozilla's roots
+//! and uses the proxy of the environment, as a client without an agent does.
+//!
+//! Uses the resource whose connection string is in `COMMUNICATION_SERVICES_CONNECTION_STRING`. If the
+//! variable is not set, it starts a local service and uses that.
+//!
+//! Copied into a package of your own, it needs:
+//!
+//! ```console
+//! $ cargo add acs-identity --features emulator
+//! ```
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program prints")]
 
 use std::env;
 use std::error::Error;
 use std::fs;
+use std::time::Duration;
 
+use acs_identity::CommunicationIdentityClient;
 use acs_identity::emulator::Emulator;
-use acs_identity::{CommunicationIdentityClient, ConnectionString};
-use ureq::Proxy;
-use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use acs_identity::ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use acs_identity::ureq::{Agent, Proxy};
 
 const VARIABLE: &str = "COMMUNICATION_SERVICES_CONNECTION_STRING";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1);
-    let mut config = ureq::Agent::config_builder();
+    // With these settings, which are the client's defaults, it uses the agent as it is. Without them, it
+    // sets them on every request, and ureq resumes no TLS session.
+    let mut config = Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .timeout_connect(Some(Duration::from_secs(10)))
+        .timeout_recv_response(Some(Duration::from_secs(30)))
+        .timeout_recv_body(Some(Duration::from_secs(30)));
     if let Some(file) = arguments.next() {
         let tls = TlsConfig::builder().root_certs(roots(&file)?).build();
         config = config.tls_config(tls);
     }
     if let Some(url) = arguments.next() {
-        // A user name and a password may stand in the URL; errors and this program do not repeat
-        // it.
+        // The URL may contain a user name and a password: no error shows it.
         config = config.proxy(Some(Proxy::new(&url)?));
     }
 
@@ -42,10 +57,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         eprintln!("{VARIABLE} is not set: using a local service on {}", emulator.endpoint());
         emulator.connection_string()
     };
-    let (endpoint, key) = connection_string.parse::<ConnectionString>()?.into_parts();
-    // The client sets on every request what it depends on: timeouts, no redirects, statuses as
-    // answers.
-    let client = CommunicationIdentityClient::builder(endpoint, key)
+    let client = CommunicationIdentityClient::builder_from_connection_string(&connection_string)?
         .agent(config.build().new_agent())
         .build()?;
 
@@ -56,14 +68,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// One that is empty counts as not set, as CI systems leave it for a secret that is missing.
+/// Returns the connection string, if there is one. CI systems leave the variable empty if a secret is
+/// missing.
 fn connection_string() -> Result<Option<String>, String> {
     let Some(text) = env::var_os(VARIABLE).filter(|text| !text.is_empty()) else { return Ok(None) };
-    text.into_string().map(Some).map_err(|_| format!("{VARIABLE} is not UTF-8"))
+    text.into_string().map(Some).map_err(|_| format!("{VARIABLE} is not valid UTF-8"))
 }
 
-/// All certificates of a PEM file. They are the only ones that will be trusted: Mozilla's are not
-/// added.
+/// Reads all certificates in a PEM file. The agent trusts them, and no others.
 fn roots(file: &str) -> Result<RootCerts, Box<dyn Error>> {
     let pem = fs::read(file).map_err(|error| format!("cannot read {file}: {error}"))?;
     let mut certificates = Vec::new();

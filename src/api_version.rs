@@ -1,12 +1,13 @@
-//! Versions of the service's REST API.
+//! The versions of the service's REST API.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::error::Error;
 
-/// A version of the service's REST API. An open set: any text that looks like one passes through to
-/// the service.
+/// A version of the service's REST API.
+///
+/// The set is open: any other version can be written as text and is passed to the service.
 ///
 /// # Examples
 ///
@@ -22,19 +23,19 @@ pub struct ApiVersion(Cow<'static, str>);
 impl ApiVersion {
     /// The first generally available version.
     pub const V2021_03_07: Self = Self(Cow::Borrowed("2021-03-07"));
-    /// Adds the exchange of a Teams user's token with the application's and the user's id.
+    /// Adds the exchange of Teams users' tokens in its present form.
     pub const V2022_06_01: Self = Self(Cow::Borrowed("2022-06-01"));
     /// Adds custom token lifetimes.
     pub const V2022_10_01: Self = Self(Cow::Borrowed("2022-10-01"));
-    /// Adds the `join` scopes: the default, as in the official SDKs.
+    /// Adds the `join` scopes. The default, as in the official SDKs for Python and JavaScript.
     pub const V2023_10_01: Self = Self(Cow::Borrowed("2023-10-01"));
-    /// Preview: adds custom ids and reading users back. No later version has them.
+    /// Preview: adds custom ids and `get_user`, which no later version has so far.
     pub const V2025_03_02_PREVIEW: Self = Self(Cow::Borrowed("2025-03-02-preview"));
-    /// Same as `2023-10-01` for what this crate does.
+    /// Equivalent to `2023-10-01` for the operations of this crate.
     pub const V2025_06_30: Self = Self(Cow::Borrowed("2025-06-30"));
-    /// Same as `2023-10-01` for what this crate does.
+    /// Equivalent to `2023-10-01` for the operations of this crate.
     pub const V2026_07_22: Self = Self(Cow::Borrowed("2026-07-22"));
-    /// Same as `2023-10-01` for what this crate does.
+    /// Equivalent to `2023-10-01` for the operations of this crate.
     pub const V2026_09_23: Self = Self(Cow::Borrowed("2026-09-23"));
 
     /// Returns the text that is sent.
@@ -53,8 +54,8 @@ impl ApiVersion {
         Ok(self)
     }
 
-    /// Rejects the preview's operations on all other versions. They would ignore the custom id, and a
-    /// create that is repeated in its name would leave orphaned users behind.
+    /// Rejects the preview's operations with any other version: it would ignore the custom id, and the
+    /// retries of such a create would leave orphaned users behind.
     pub(crate) fn require_custom_ids(&self) -> Result<(), Error> {
         if *self == Self::V2025_03_02_PREVIEW {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Authentication: keys and signatures, bearer tokens, and what a 401 can change.
+//! Authentication: keys and signatures, bearer tokens, and the recovery from a 401.
 
 pub(crate) mod access_key;
 pub(crate) mod attempt;

@@ -1,4 +1,4 @@
-//! The client: where it comes from, and how it makes a call. What it can do is in `operations`.
+//! The client: how it is created, and how it makes a call. Its operations are in `operations`.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -24,15 +24,16 @@ pub(crate) mod report;
 pub(crate) mod retry;
 pub(crate) mod token_source;
 
-/// The variable of Microsoft's quickstarts.
+/// The name that Microsoft's quickstarts use.
 const CONNECTION_STRING: &str = "COMMUNICATION_SERVICES_CONNECTION_STRING";
 
 type Observer = dyn Fn(&CallReport) + Send + Sync;
 
 /// A blocking client for the identity service of one ACS resource.
 ///
-/// It is cheap to clone, can be shared by many threads, and keeps its connections. From async code,
-/// call it within `spawn_blocking` or its like.
+/// Create one client per resource and clone it: clones are cheap, and share the connections, the
+/// credential and the clock correction. Any number of threads can use a client at the same time. From
+/// async code, call it inside `spawn_blocking` or an equivalent.
 ///
 /// # Examples
 ///
@@ -42,7 +43,8 @@ type Observer = dyn Fn(&CallReport) + Send + Sync;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let emulator = Emulator::start()?;
-/// let client = CommunicationIdentityClient::from_connection_string(&emulator.connection_string())?;
+/// let text = emulator.connection_string();
+/// let client = CommunicationIdentityClient::from_connection_string(&text)?;
 ///
 /// let user = client.create_user()?;
 /// let token = client.issue_token(&user, ["voip"])?;
@@ -60,8 +62,8 @@ pub struct CommunicationIdentityClient {
 }
 
 impl CommunicationIdentityClient {
-    /// Creates a client with the default settings from the connection string in the variable
-    /// `COMMUNICATION_SERVICES_CONNECTION_STRING`, which Microsoft's quickstarts use.
+    /// Creates a client with the default settings from the connection string in the environment
+    /// variable `COMMUNICATION_SERVICES_CONNECTION_STRING`, the name that Microsoft's quickstarts use.
     ///
     /// # Examples
     ///
@@ -122,7 +124,8 @@ impl CommunicationIdentityClient {
     /// use acs_identity::{AccessKey, CommunicationIdentityClient};
     ///
     /// let key: AccessKey = "c2VjcmV0".parse()?;
-    /// let client = CommunicationIdentityClient::new("https://contoso.communication.azure.com", key)?;
+    /// let endpoint = "https://contoso.communication.azure.com";
+    /// let client = CommunicationIdentityClient::new(endpoint, key)?;
     /// # Ok::<(), acs_identity::Error>(())
     /// ```
     ///
@@ -134,7 +137,7 @@ impl CommunicationIdentityClient {
         Self::builder(endpoint.parse()?, credential).build()
     }
 
-    /// Creates a builder, for other settings than the default ones.
+    /// Creates a builder, to change the default settings.
     ///
     /// # Examples
     ///
@@ -157,7 +160,7 @@ impl CommunicationIdentityClient {
         CommunicationIdentityClientBuilder::new(endpoint, credential.into())
     }
 
-    /// Creates a builder from a connection string.
+    /// Creates a builder from a connection string, to change the default settings.
     ///
     /// # Examples
     ///
@@ -182,14 +185,14 @@ impl CommunicationIdentityClient {
         Ok(Self::builder(endpoint, access_key))
     }
 
-    /// Returns the endpoint that this client talks to.
+    /// Returns the endpoint of the resource.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         &self.core.endpoint
     }
 
-    /// Returns the measured clock skew in seconds: positive if the service is ahead of this machine,
-    /// 0 if none was detected.
+    /// Returns the clock skew that this client corrects, in seconds: positive if the service is ahead
+    /// of this machine, 0 if no correction was needed so far.
     ///
     /// See [`CommunicationIdentityClientBuilder::clock_correction`].
     #[must_use]
@@ -197,12 +200,11 @@ impl CommunicationIdentityClient {
         self.core.clock_offset()
     }
 
-    /// Replaces the credential, for this client and all its clones; calls in progress finish with the
+    /// Replaces the credential of this client and all its clones. Calls in progress finish with the
     /// old one.
     ///
-    /// To rotate keys without a gap: replace the one in use by the resource's other key, then
-    /// regenerate the first. **Regenerating a key in Azure revokes every token that was issued with
-    /// it.**
+    /// To rotate keys without an outage, switch to the resource's other key, then regenerate the first.
+    /// **Regenerating a key in Azure revokes the tokens that were issued with it.**
     ///
     /// # Examples
     ///
@@ -224,12 +226,13 @@ impl CommunicationIdentityClient {
         self.core.replace_credential(credential.into());
     }
 
-    /// Returns a client that shares everything with this one and reports each of its calls to a
-    /// function.
+    /// Returns a client that reports each of its calls to a function, and shares everything else with
+    /// this one.
     ///
-    /// The function is called on the caller's thread after every call, including failed calls,
-    /// except those rejected for invalid arguments. It must not panic, which would lose the result,
-    /// nor ask a [`TokenSource`](crate::TokenSource) of this client for a token.
+    /// The function runs on the caller's thread after every call, including failed calls, except those
+    /// rejected for invalid arguments. It replaces an earlier observer. It must not panic, which would
+    /// lose the call's result, and must not ask a [`TokenSource`](crate::TokenSource) of this client
+    /// for a token, which would wait for itself.
     ///
     /// # Examples
     ///
@@ -238,7 +241,7 @@ impl CommunicationIdentityClient {
     /// # let emulator = Emulator::start()?;
     /// # let client = CommunicationIdentityClient::from_connection_string(&emulator.connection_string())?;
     /// let client = client.observed(|call| {
-    ///     eprintln!("{} took {:?}, ms-cv {:?}", call.operation(), call.elapsed(), call.ms_cv());
+    ///     eprintln!("{}: {} attempts in {:?}", call.operation(), call.attempts(), call.elapsed());
     /// });
     /// client.create_user()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -279,7 +282,7 @@ impl fmt::Debug for CommunicationIdentityClient {
     }
 }
 
-// Agents, clocks and observers do not say whether they are; a lock that a panic poisoned is taken all
-// the same, since each holder leaves whole values behind.
+// Agents, clocks and observers do not declare it. A lock that a panic poisoned is taken all the same:
+// every holder leaves complete values behind.
 impl UnwindSafe for CommunicationIdentityClient {}
 impl RefUnwindSafe for CommunicationIdentityClient {}

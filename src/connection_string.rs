@@ -1,4 +1,4 @@
-//! `endpoint=…;accesskey=…`, as the portal hands it out and as people paste it.
+//! `endpoint=…;accesskey=…`, as the portal shows it and as people paste it.
 
 use std::str::FromStr;
 
@@ -8,9 +8,9 @@ use crate::error::Error;
 
 /// The connection string of an ACS resource: its endpoint and an access key.
 ///
-/// The parts may come in any order and case, with white space, line breaks or quotes around the
-/// string or any part of it, and with a `;` at its end. Parts with other names are ignored. Missing,
-/// duplicate, empty and malformed parts are rejected here, not at the first request.
+/// The parts may be in any order and their names in any case, with white space, line breaks or quotes
+/// around the string or any part, and with a `;` at the end. Parts with other names are ignored.
+/// Missing, duplicate, empty and malformed parts are rejected here, not at the first request.
 ///
 /// # Examples
 ///
@@ -41,9 +41,9 @@ impl ConnectionString {
         &self.access_key
     }
 
-    /// Returns both parts.
+    /// Splits the connection string into both parts.
     ///
-    /// For a client, see
+    /// To create a client, see
     /// [`builder_from_connection_string`](crate::CommunicationIdentityClient::builder_from_connection_string).
     #[must_use]
     pub fn into_parts(self) -> (Endpoint, AccessKey) {
@@ -58,8 +58,8 @@ impl FromStr for ConnectionString {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if a part is missing, there twice, empty or
-    /// malformed. The text names the part and never repeats a value.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if a part is missing, duplicate, empty or
+    /// malformed. The text names the part and never shows a value.
     fn from_str(text: &str) -> Result<Self, Error> {
         let text = strip(text);
         if text.is_empty() {
@@ -110,8 +110,8 @@ fn rejected(why: &str) -> Error {
     ))
 }
 
-/// Removes white space, a byte order mark and quotes from both ends: shells, `.env` files and
-/// editors leave them.
+/// Removes white space, a byte order mark and quotes from both ends: leftovers of shells, `.env` files
+/// and editors.
 fn strip(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '\u{feff}'))
 }

@@ -8,10 +8,9 @@ use crate::error::Error;
 
 /// The address of an ACS resource, such as `https://contoso.communication.azure.com`.
 ///
-/// Kept in the one form that is both signed and sent: scheme and host in lower case, the scheme's
-/// default port dropped, any other port kept, IPv6 in brackets, no slash at the end. Plain `http`
-/// is accepted for loopback hosts only (`localhost`, `127.0.0.0/8`, `[::1]`), since every request
-/// could be replayed by an eavesdropper.
+/// Kept in the form that is both signed and sent: scheme and host in lower case, without the scheme's
+/// default port, IPv6 in brackets, no slash at the end. Plain `http` is accepted for loopback hosts
+/// only (`localhost`, `127.0.0.0/8`, `[::1]`), since an eavesdropper could replay every request.
 ///
 /// # Examples
 ///
@@ -57,15 +56,15 @@ impl Endpoint {
 impl FromStr for Endpoint {
     type Err = Error;
 
-    /// Reads an absolute URL without user, path, query or fragment; white space around it is
+    /// Parses an absolute URL without user name, path, query or fragment. White space around it is
     /// ignored.
     ///
     /// # Errors
     ///
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if there is no scheme or one other than http
     /// and https, no valid host, an invalid port, a user name, a path, a query or a fragment, or if
-    /// the scheme is http and the host is not a loopback host. The text names the part and never
-    /// repeats the value: people paste keys into the wrong field.
+    /// the scheme is http and the host is not a loopback host. The text names the part and never shows
+    /// the value, since people paste keys into the wrong field.
     fn from_str(url: &str) -> Result<Self, Error> {
         let url = url.trim();
         if url.is_empty() {

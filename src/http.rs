@@ -1,4 +1,4 @@
-//! One HTTP exchange: the only IO of the client, and what its responses mean.
+//! One HTTP exchange: the client's only IO, and the meaning of its responses.
 
 pub(crate) mod decode;
 mod keeping;

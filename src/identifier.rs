@@ -1,4 +1,4 @@
-//! Raw ids of all kinds that ACS and Teams know.
+//! The raw ids of ACS and Teams, of all kinds.
 
 use std::fmt;
 
@@ -9,9 +9,9 @@ use crate::user::CommunicationUserIdentifier;
 
 /// A participant in a call or chat, identified by its raw id.
 ///
-/// Parsing never fails: what has none of the known forms is [`Unknown`](Self::Unknown). Writing, by
-/// [`Display`](fmt::Display) or serde, gives back the raw id that was read, byte for byte. Variants
-/// may gain fields: match them with `..`.
+/// Reading a raw id never fails: one of no known form is [`Unknown`](Self::Unknown).
+/// [`Display`](fmt::Display) and serde write the raw id that was read, byte for byte. Variants may gain
+/// fields: match them with `..`.
 ///
 /// # Examples
 ///
@@ -28,8 +28,8 @@ use crate::user::CommunicationUserIdentifier;
 /// assert_eq!(identifier.to_string(), raw_id);
 /// ```
 ///
-/// Only communication users can be deleted or have tokens issued and revoked; the conversion
-/// rejects the others:
+/// Only communication users can be deleted or have tokens issued and revoked. The conversion to
+/// [`CommunicationUserIdentifier`] rejects the other known kinds:
 ///
 /// ```
 /// use acs_identity::{CommunicationIdentifier, CommunicationUserIdentifier};
@@ -48,16 +48,16 @@ pub enum CommunicationIdentifier {
     /// A phone number (`4:…`).
     #[non_exhaustive]
     PhoneNumber {
-        /// The number, usually in E.164 form, or whatever follows `4:`.
+        /// The text after `4:`, usually a number in E.164 form.
         phone_number: String,
     },
-    /// A Teams user (`8:orgid:…`, `8:dod:…`, `8:gcch:…`), or a visitor without an account
+    /// A Teams user (`8:orgid:…`, `8:dod:…`, `8:gcch:…`), or an anonymous visitor
     /// (`8:teamsvisitor:…`).
     #[non_exhaustive]
     MicrosoftTeamsUser {
         /// The Entra object id of the user, or the id of the visitor.
         user_id: String,
-        /// Whether it is a visitor without an account.
+        /// Whether this is an anonymous visitor.
         is_anonymous: bool,
         /// The cloud that the user belongs to.
         cloud: CommunicationCloud,
@@ -76,14 +76,14 @@ pub enum CommunicationIdentifier {
     TeamsExtensionUser {
         /// The id of the ACS resource.
         resource_id: String,
-        /// The Entra tenant.
+        /// The id of the Entra tenant.
         tenant_id: String,
         /// The Entra object id of the user.
         user_id: String,
         /// The cloud that the user belongs to.
         cloud: CommunicationCloud,
     },
-    /// Anything else.
+    /// An id of no known form.
     #[non_exhaustive]
     Unknown {
         /// The id as it was read.
@@ -91,7 +91,7 @@ pub enum CommunicationIdentifier {
     },
 }
 
-/// A cloud that Teams and ACS run in.
+/// An Azure cloud that Teams and ACS run in.
 ///
 /// # Examples
 ///
@@ -113,7 +113,7 @@ pub enum CommunicationCloud {
 }
 
 impl CommunicationIdentifier {
-    /// Returns whether it is a caller who withholds the number (`4:anonymous`).
+    /// Returns whether this is a caller who withholds the number (`4:anonymous`).
     ///
     /// # Examples
     ///
@@ -127,8 +127,8 @@ impl CommunicationIdentifier {
         matches!(self, Self::PhoneNumber { phone_number } if phone_number == "anonymous")
     }
 
-    /// Returns what distinguishes several people behind one phone number: the text after the last
-    /// `_`.
+    /// Returns the text after the last `_`, which distinguishes several participants with the same phone
+    /// number.
     ///
     /// # Examples
     ///
@@ -170,7 +170,7 @@ impl CommunicationIdentifier {
         }
     }
 
-    /// `None` if it is malformed: such an id is of no known form.
+    /// `None` if it is malformed: such an id has no known form.
     fn communication_user(raw_id: &str) -> Option<Self> {
         raw_id.parse().ok().map(Self::CommunicationUser)
     }
@@ -221,7 +221,7 @@ impl From<CommunicationUserIdentifier> for CommunicationIdentifier {
     }
 }
 
-/// The raw id.
+/// Writes the raw id.
 impl fmt::Display for CommunicationIdentifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -245,14 +245,14 @@ impl fmt::Display for CommunicationIdentifier {
     }
 }
 
-/// As the raw id.
+/// Writes the raw id.
 impl Serialize for CommunicationIdentifier {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-/// From the raw id.
+/// Reads the raw id.
 impl<'de> Deserialize<'de> for CommunicationIdentifier {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(|raw_id| Self::from(raw_id.as_str()))
@@ -266,9 +266,9 @@ impl TryFrom<CommunicationIdentifier> for CommunicationUserIdentifier {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the id is that of a phone number, a
-    /// Teams user or application, or a Teams extension user, or if it is unknown and malformed (see
-    /// [`from_str`](#method.from_str)).
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the id is that of a phone number, a Teams
+    /// user or application, or a Teams extension user; or if it is unknown and
+    /// [malformed](CommunicationUserIdentifier#method.from_str).
     fn try_from(identifier: CommunicationIdentifier) -> Result<Self, Error> {
         let kind = match identifier {
             CommunicationIdentifier::CommunicationUser(user) => return Ok(user),

@@ -1,86 +1,96 @@
 //! A small blocking client for the identity service of Azure Communication Services (ACS).
 //!
-//! ```
+//! It creates users, issues access tokens for calling and chat, revokes tokens and deletes users.
+//!
+//! ```no_run
 //! use acs_identity::CommunicationIdentityClient;
-//! use acs_identity::emulator::Emulator;
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! // A local service; for a resource of yours: its connection string, from the portal's Keys page.
-//! let emulator = Emulator::start()?;
-//! let client = CommunicationIdentityClient::from_connection_string(&emulator.connection_string())?;
+//! fn main() -> Result<(), acs_identity::Error> {
+//!     // Reads COMMUNICATION_SERVICES_CONNECTION_STRING; see the portal's Keys page.
+//!     let client = CommunicationIdentityClient::from_env()?;
 //!
-//! let user = client.create_user()?;
-//! let token = client.issue_token(&user, ["voip"])?;
-//! println!("{} may call until {}", user.identifier(), token.expires_on_text());
+//!     let user = client.create_user()?;
+//!     let token = client.issue_token(&user, ["voip"])?;
+//!     println!("{user} may call until {}", token.expires_on_text());
 //!
-//! client.revoke_tokens(&user)?;
-//! client.delete_user(&user)?;
-//! # Ok(())
-//! # }
+//!     client.revoke_tokens(&user)?;
+//!     client.delete_user(&user)
+//! }
 //! ```
 //!
 //! # Operations
 //!
-//! | to | call |
+//! | To | Call |
 //! |---|---|
 //! | create a user | [`create_user`](CommunicationIdentityClient::create_user) |
 //! | create a user with a token | [`create_user_and_token`](CommunicationIdentityClient::create_user_and_token) |
 //! | issue a token | [`issue_token`](CommunicationIdentityClient::issue_token) |
-//! | have a token that is always fresh | [`token_source`](CommunicationIdentityClient::token_source) |
+//! | get a token that renews itself | [`token_source`](CommunicationIdentityClient::token_source) |
 //! | revoke all tokens of a user | [`revoke_tokens`](CommunicationIdentityClient::revoke_tokens) |
 //! | delete a user | [`delete_user`](CommunicationIdentityClient::delete_user) |
 //! | exchange a Teams user's token | [`exchange_teams_user_token`](CommunicationIdentityClient::exchange_teams_user_token) |
-//! | create a user under an id of your own (preview) | [`create_user_with_custom_id`](CommunicationIdentityClient::create_user_with_custom_id) |
-//! | read a user back (preview) | [`get_user`](CommunicationIdentityClient::get_user) |
+//! | create a user with a custom id (preview) | [`create_user_with_custom_id`](CommunicationIdentityClient::create_user_with_custom_id) |
+//! | the same, with a token (preview) | [`create_user_and_token_with_custom_id`](CommunicationIdentityClient::create_user_and_token_with_custom_id) |
+//! | read a user's record (preview) | [`get_user`](CommunicationIdentityClient::get_user) |
 //!
-//! Coming from the Python SDK? [Each call side by side](guide::from_python).
+//! The [recipes](guide::recipes) combine them: a token per user in a table, deletion by file, key
+//! rotation, async code. If you know an official SDK, read [what is different](guide::official_sdks), or
+//! [each call next to its Python form](guide::from_python).
 //!
-//! # Getting a client
+//! # Creating a client
 //!
-//! [`CommunicationIdentityClient::from_connection_string`] takes what the portal shows,
-//! [`CommunicationIdentityClient::new`] an endpoint and an [`AccessKey`], or a [`Credential`] that
-//! brings [tokens of Entra ID](guide::entra). Everything else is on the
-//! [builder](CommunicationIdentityClient::builder): timeouts, retries, api-version, an agent with TLS
-//! roots and a proxy of your own. One client serves all threads of a program and keeps its
-//! connections: make one and clone it. The library reads no environment variables but those that
-//! name a proxy.
+//! - [`from_env`](CommunicationIdentityClient::from_env) reads the connection string from the variable
+//!   that Microsoft's quickstarts use.
+//! - [`from_connection_string`](CommunicationIdentityClient::from_connection_string) takes the text that
+//!   the portal shows.
+//! - [`new`](CommunicationIdentityClient::new) takes an endpoint and an [`AccessKey`], or a
+//!   [`Credential`] with bearer tokens from [Entra ID](guide::entra).
+//! - The [builder](CommunicationIdentityClient::builder) sets everything else: timeouts, retries, TLS,
+//!   api-version, your own agent.
 //!
-//! # Errors, retries, deadlines
+//! One client serves all threads of a program and keeps its connections: create one and clone it.
 //!
-//! Every failure is an [`Error`]; [`Error::kind`] says what happened, and its text what to do about
-//! it: see [the page on errors](guide::errors). What can be repeated without harm is repeated, up
-//! to three times and for at most 100 seconds; a create is repeated only if it surely was not
-//! processed: see
-//! [the page on retries](guide::retries).
+//! A client uses the proxy that `ALL_PROXY`, `HTTPS_PROXY` or `HTTP_PROXY` names when it is built, except
+//! for hosts in `NO_PROXY` and for loopback hosts. The crate reads no other environment variables.
+//!
+//! # Errors, retries and deadlines
+//!
+//! Every failure is an [`Error`]: its [`kind`](Error::kind) is what to branch on, and its text says what
+//! to do. See [errors](guide::errors) and, by symptom, [troubleshooting](guide::troubleshooting).
+//!
+//! Failed attempts are retried up to three times, for at most 100 seconds, if that does no harm. Creating
+//! a user is retried only if no user can have been created: see [retries](guide::retries).
 //!
 //! # Secrets
 //!
-//! Keys, tokens and connection strings are in no error, no `Debug` output and no log line of this
-//! crate: see [the page on secrets](guide::secrets).
+//! Keys, tokens and connection strings appear in no error, no `Debug` output and no log line of this
+//! crate: see [secrets](guide::secrets).
 //!
 //! # Testing your code
 //!
-//! With the feature `emulator`, the [`emulator`] module is a local service that checks signatures,
-//! answers like the real one and fails on order: see [the page on testing](guide::testing).
+//! With the feature `emulator`, the [`emulator`] module provides a local service that checks signatures,
+//! responds like the real one, and fails on demand: see [testing](guide::testing).
 //!
 //! # Features
 //!
-//! | feature | what it does |
+//! Features add choices, and [`Tls`] makes the choice: enabling one beside `rustls` changes nothing by
+//! itself.
+//!
+//! | Feature | Adds |
 //! |---|---|
 //! | `rustls` (default) | TLS by rustls and ring, with Mozilla's root certificates compiled in |
-//! | `platform-verifier` | rustls, with the certificates that the operating system trusts |
-//! | `native-tls` | TLS by the system's library; used when `rustls` is off |
-//! | `emulator` | the local service; adds no crate: ureq brings what it needs |
+//! | `platform-verifier` | rustls with the certificates that the operating system trusts |
+//! | `native-tls` | TLS by the system's library; the default if `rustls` is off |
+//! | `emulator` | the local service, without any further crate |
 //!
-//! Without any TLS feature the crate builds, and talks to loopback hosts only, unless an agent of
-//! yours brings TLS. The minimum supported Rust version is 1.88; raising it is no breaking change.
+//! Without a TLS feature, a client talks to loopback hosts only, unless you bring an agent with TLS. The
+//! minimum supported Rust version (MSRV) is 1.88. Raising it is not a breaking change.
 //!
-//! # What this crate does not do
+//! # Out of scope
 //!
-//! Chat, calling, SMS and e-mail are other services; [`AccessKey::sign`] signs requests to them.
-//! The service cannot list its users, so neither can this crate: keep the ids. There is no async
-//! interface: call it within `spawn_blocking` or its like.
-//!
+//! Chat, calling, SMS and e-mail are other services; [`AccessKey::sign`] signs requests to them. There is
+//! no async interface: use `spawn_blocking` or an equivalent. The service cannot list its users, so
+//! neither can this crate: store their ids.
 #![cfg_attr(
     test,
     allow(
@@ -110,10 +120,14 @@ pub mod emulator;
 #[cfg(any(doc, doctest))]
 pub mod guide;
 
-/// The HTTP client that [`CommunicationIdentityClientBuilder::agent`] takes an agent of.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
+/// The HTTP client whose agent [`CommunicationIdentityClientBuilder::agent`] takes.
 pub use ureq;
 
-// The names of the official SDKs for types: rustdoc finds aliases of re-exports only here.
+// The official SDKs' names for these types: rustdoc finds the aliases of re-exports only here.
 #[doc(alias = "CommunicationIdentityServiceVersion")]
 #[doc(alias = "ServiceVersion")]
 pub use api_version::ApiVersion;

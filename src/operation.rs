@@ -1,7 +1,6 @@
 //! The operations of the service, each as a value.
 //!
-//! Facts are those of the REST reference,
-//! <https://learn.microsoft.com/rest/api/communication/identity>.
+//! They follow the REST reference, <https://learn.microsoft.com/rest/api/communication/identity>.
 
 use std::fmt::Write as _;
 
@@ -13,11 +12,11 @@ use crate::error::Error;
 use crate::token::{TokenRequest, TokenScope};
 use crate::user::CommunicationUserIdentifier;
 
-/// Far more than any token needs, and what a socket takes without waiting: sending never stalls.
+/// Far more than any token needs, and no more than a socket buffers, so that sending never stalls.
 const MAX_BODY_BYTES: usize = 16 * 1024;
 
-/// What is sent for one operation, but for the api-version and what each attempt adds (date,
-/// signature), and what its responses mean.
+/// The request of an operation, except for the api-version and what each attempt adds (date, signature),
+/// and the meaning of its responses.
 #[derive(Clone)]
 pub(crate) struct Operation {
     /// The name of the client's method, for errors.
@@ -25,23 +24,23 @@ pub(crate) struct Operation {
     pub(crate) method: Method,
     /// Percent-encoded, without the query.
     pub(crate) path: String,
-    /// JSON, serialised once: the bytes hashed are the bytes sent. Empty if there is none.
+    /// JSON, serialized once: the bytes hashed are the bytes sent. Empty if there is none.
     pub(crate) body: Vec<u8>,
     /// The status of a success.
     pub(crate) success: u16,
-    /// Whether doing it twice is as good as doing it once. Creating a user is not: nobody would
-    /// know the first one's id.
+    /// Whether the operation is idempotent. Creating a user is not: nobody would know the first user's
+    /// id.
     pub(crate) repeatable: bool,
-    /// Whether a success tells the id of a user that may be new.
+    /// Whether a success contains the id of a user that may be new.
     pub(crate) creates_user: bool,
-    /// Whether it has done its work if the user no longer exists.
+    /// Whether the work is done if the user no longer exists.
     pub(crate) missing_is_done: bool,
 }
 
 impl Operation {
     pub(crate) fn create_user() -> Self {
-        // The service takes no body at all as well. With one, the transport can tell whether the
-        // request went out.
+        // The service also accepts no body. With one, the transport can tell whether the request was
+        // sent.
         Self::create("create_user", b"{}".to_vec())
     }
 
@@ -50,7 +49,7 @@ impl Operation {
         Ok(Self::create("create_user_and_token", body))
     }
 
-    /// The same custom id gives the same user: it may be repeated.
+    /// The same custom id gives the same user, so it may be repeated.
     pub(crate) fn create_user_with_custom_id(custom_id: &str) -> Result<Self, Error> {
         check_custom_id(custom_id)?;
         let body = json_body(&Texts(&[("customId", custom_id)]))?;
@@ -168,7 +167,7 @@ fn json_body(body: &impl Serialize) -> Result<Vec<u8>, Error> {
     Ok(body)
 }
 
-/// An object of texts.
+/// A JSON object whose values are strings.
 struct Texts<'a>(&'a [(&'static str, &'a str)]);
 
 impl Serialize for Texts<'_> {
@@ -177,7 +176,7 @@ impl Serialize for Texts<'_> {
     }
 }
 
-/// In the order of the wire, which `serde_json::Value` would sort.
+/// Keeps the order of the wire, which `serde_json::Value` would sort.
 struct TokenBody<'a> {
     custom_id: Option<&'a str>,
     scopes_field: &'static str,
@@ -200,7 +199,7 @@ impl Serialize for TokenBody<'_> {
 }
 
 fn user_path(user: &CommunicationUserIdentifier, verb: &str) -> String {
-    // Room for the usual id, whose two colons become `%3A`.
+    // Enough for a usual id, whose two colons become `%3A`.
     let length = "/identities/".len() + user.identifier().len() + 2 * 2 + verb.len();
     let mut path = String::with_capacity(length);
     path.push_str("/identities/");
@@ -209,8 +208,8 @@ fn user_path(user: &CommunicationUserIdentifier, verb: &str) -> String {
     path
 }
 
-/// Percent-encodes all but the unreserved characters of RFC 3986, so that the text stays one
-/// segment: `8:acs:…` becomes `8%3Aacs%3A…`.
+/// Percent-encodes all but the unreserved characters of RFC 3986, so that the text stays one segment:
+/// `8:acs:…` becomes `8%3Aacs%3A…`.
 fn push_path_segment(path: &mut String, segment: &str) {
     let is_unreserved = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~');
     for run in segment.split_inclusive(|c| !is_unreserved(c)) {

@@ -1,10 +1,10 @@
-//! RFC 3339 ↔ [`SystemTime`], and the HTTP date.
+//! Converts RFC 3339 to and from [`SystemTime`], and writes HTTP dates.
 //!
-//! The dependency list has no date crate; the tests compare this file with one.
+//! A date crate would be a further dependency; the tests compare this file with one.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The first second that has five digits in its year: 10000-01-01T00:00:00Z.
+/// The first second of a year with five digits: 10000-01-01T00:00:00Z.
 const YEAR_10000: u64 = 253_402_300_800;
 
 /// Reads `2023-06-28T07:30:12.7039383+00:00`: any number of fraction digits (nanoseconds are kept),
@@ -25,7 +25,7 @@ pub(crate) fn parse_rfc3339(text: &str) -> Option<SystemTime> {
     let nanos = fraction(&mut rest)?;
     let offset = offset_seconds(&mut rest)?;
 
-    // 60 is a leap second; the sum below carries it over.
+    // 60 is a leap second, which the sum below carries over.
     let in_range = (1..=12).contains(&month)
         && (1..=days_in_month(year, month)).contains(&day)
         && hour < 24
@@ -82,7 +82,7 @@ fn literal(rest: &mut &[u8], any_of: &[u8]) -> Option<u8> {
     any_of.contains(first).then_some(*first)
 }
 
-/// Nanoseconds; digits past the ninth are read and dropped.
+/// Reads nanoseconds; digits past the ninth are dropped.
 fn fraction(rest: &mut &[u8]) -> Option<u64> {
     let Some(tail) = rest.strip_prefix(b".") else { return Some(0) };
     let digits = tail.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -125,10 +125,10 @@ fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
     year * 365 + leap_days + (month * 153 + 2) / 5 + day - 1 - 719_468
 }
 
-/// The way back from [`days_from_epoch`], for days from 1970 on: year, month, day.
+/// The inverse of [`days_from_epoch`] for days since 1970: year, month, day.
 #[cfg(feature = "emulator")]
 fn date_from_days(days: u64) -> (u64, u64, u64) {
-    // Eras of 400 years that begin on a first of March.
+    // Eras of 400 years that begin on 1 March.
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
     let leap_days = day_of_era / 1_460 - day_of_era / 36_524 + day_of_era / 146_096;

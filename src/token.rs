@@ -1,4 +1,4 @@
-//! Access tokens, and what to ask for to get one.
+//! Access tokens, and the request for one.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,8 +10,8 @@ use crate::error::Error;
 
 /// An access token of a user, and when it expires.
 ///
-/// Hand the token to the ACS client libraries (calling, chat); its text is opaque.
-/// [`Debug`](fmt::Debug) redacts it.
+/// Pass the text of [`token`](Self::token) to the ACS calling or chat SDK of the user's app. It is
+/// opaque, and [`Debug`](fmt::Debug) redacts it.
 ///
 /// # Examples
 ///
@@ -21,7 +21,8 @@ use crate::error::Error;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let emulator = Emulator::start()?;
-/// let client = CommunicationIdentityClient::from_connection_string(&emulator.connection_string())?;
+/// let text = emulator.connection_string();
+/// let client = CommunicationIdentityClient::from_connection_string(&text)?;
 /// let (_user, token) = client.create_user_and_token(["chat"])?;
 ///
 /// assert!(token.expires_on() > std::time::SystemTime::now());
@@ -37,27 +38,27 @@ pub struct AccessToken {
 }
 
 impl AccessToken {
-    /// Returns the token itself: a secret until it expires or is revoked.
+    /// Returns the text of the token: a secret until it expires or is revoked.
     #[must_use]
     pub fn token(&self) -> &str {
         &self.token
     }
 
-    /// Returns when the token expires, as the service said (never read out of the token).
+    /// Returns when the token expires, as stated in the response; the token itself is never decoded.
     #[must_use]
     #[doc(alias = "expires_at")]
     pub fn expires_on(&self) -> SystemTime {
         self.expires_on
     }
 
-    /// Returns when the token expires, in the service's own words: RFC 3339, such as
+    /// Returns when the token expires as the text in the response: RFC 3339, such as
     /// `2023-06-28T07:30:12.7039383+00:00`.
     #[must_use]
     pub fn expires_on_text(&self) -> &str {
         &self.expires_on_text
     }
 
-    /// Returns whether the token has expired at an instant, such as [`SystemTime::now`].
+    /// Returns whether the token has expired at `now`, such as [`SystemTime::now`].
     ///
     /// # Examples
     ///
@@ -98,9 +99,10 @@ impl fmt::Debug for AccessToken {
     }
 }
 
-/// What a token allows. An open set: any text passes through to the service.
+/// A permission that a token grants.
 ///
-/// serde reads and writes the text. The scopes are those of the
+/// The set is open: any other scope can be written as text and is passed to the service. serde reads
+/// and writes the text. Microsoft describes the scopes in the
 /// [identity model](https://learn.microsoft.com/azure/communication-services/concepts/identity-model#access-tokens).
 ///
 /// # Examples
@@ -115,17 +117,17 @@ impl fmt::Debug for AccessToken {
 pub struct TokenScope(Cow<'static, str>);
 
 impl TokenScope {
-    /// Full access to chat.
+    /// Full access to the chat APIs.
     pub const CHAT: Self = Self(Cow::Borrowed("chat"));
-    /// Joins chat threads that others created, and takes part fully (api-version 2023-10-01 and
-    /// later).
+    /// Access to the chat APIs, except creating, updating and deleting threads (api-version 2023-10-01
+    /// and later).
     pub const CHAT_JOIN: Self = Self(Cow::Borrowed("chat.join"));
-    /// Joins chat threads that others created, without adding or removing participants (api-version
+    /// As [`CHAT_JOIN`](Self::CHAT_JOIN), but without adding and removing participants (api-version
     /// 2023-10-01 and later).
     pub const CHAT_JOIN_LIMITED: Self = Self(Cow::Borrowed("chat.join.limited"));
-    /// Full access to calling.
+    /// Full access to the calling APIs.
     pub const VOIP: Self = Self(Cow::Borrowed("voip"));
-    /// Joins calls without starting any (api-version 2023-10-01 and later).
+    /// Access to the calling APIs, except starting calls (api-version 2023-10-01 and later).
     pub const VOIP_JOIN: Self = Self(Cow::Borrowed("voip.join"));
 
     /// Returns the text that is sent.
@@ -134,7 +136,7 @@ impl TokenScope {
         &self.0
     }
 
-    /// Without a copy of the names that are known.
+    /// Spares the copy of a known name.
     fn known(name: &str) -> Option<Self> {
         [Self::CHAT, Self::CHAT_JOIN, Self::CHAT_JOIN_LIMITED, Self::VOIP, Self::VOIP_JOIN]
             .into_iter()
@@ -154,7 +156,7 @@ impl fmt::Display for TokenScope {
     }
 }
 
-/// From any reference to a text, another scope's among them.
+/// From any reference to text, including another scope.
 impl<T: AsRef<str> + ?Sized> From<&T> for TokenScope {
     fn from(scope: &T) -> Self {
         let name = scope.as_ref();
@@ -180,10 +182,15 @@ impl<'de> Deserialize<'de> for TokenScope {
     }
 }
 
-/// The scopes and, if you want one, the lifetime of a token.
+/// The scopes and, optionally, the lifetime of a token to issue.
 ///
-/// Any collection of scopes converts into one, so that functions which take a request take
-/// `["chat", "voip"]` as well.
+/// Any collection of scopes converts into one: functions that take a request also take
+/// `["chat", "voip"]`.
+///
+/// They reject a request with [`InvalidInput`](crate::ErrorKind::InvalidInput), before anything is
+/// sent, if it has no scopes, if a scope is blank, if the lifetime is not a whole number of minutes, or
+/// if the request's body would exceed 16 KiB. Whether a lifetime or a scope is allowed is for the
+/// service to decide.
 ///
 /// # Examples
 ///
@@ -192,7 +199,8 @@ impl<'de> Deserialize<'de> for TokenScope {
 ///
 /// use acs_identity::{TokenRequest, TokenScope};
 ///
-/// let request = TokenRequest::new([TokenScope::VOIP]).expires_in(Duration::from_secs(60 * 90));
+/// let ninety_minutes = Duration::from_secs(90 * 60);
+/// let request = TokenRequest::new([TokenScope::VOIP]).expires_in(ninety_minutes);
 /// assert_eq!(TokenRequest::from(["voip"]), TokenRequest::from(vec![TokenScope::VOIP]));
 /// # let _ = request;
 /// ```
@@ -203,7 +211,7 @@ pub struct TokenRequest {
 }
 
 impl TokenRequest {
-    /// Requests a token for these scopes, with the service's default lifetime (24 hours).
+    /// Creates a request for a token with these scopes and the service's default lifetime, 24 hours.
     #[must_use]
     pub fn new(scopes: impl IntoIterator<Item = impl Into<TokenScope>>) -> Self {
         Self { scopes: scopes.into_iter().map(Into::into).collect(), expires_in: None }
@@ -211,7 +219,7 @@ impl TokenRequest {
 
     /// Sets the lifetime of the token, in whole minutes.
     ///
-    /// The service accepts 60 minutes to 24 hours, from api-version 2022-10-01 on.
+    /// The service accepts 60 minutes to 24 hours, since api-version 2022-10-01.
     ///
     /// # Examples
     ///
@@ -232,8 +240,8 @@ impl TokenRequest {
         self
     }
 
-    /// The scopes, of which there must be at least one: without any, the service would create a user
-    /// and no token.
+    /// The scopes, of which there must be at least one: without any, the service creates a user but no
+    /// token.
     pub(crate) fn scopes(&self) -> Result<&[TokenScope], Error> {
         if self.scopes.is_empty() {
             return Err(Error::invalid_input(
@@ -248,7 +256,7 @@ impl TokenRequest {
         Ok(&self.scopes)
     }
 
-    /// The lifetime in the unit of the wire; whether it is in range is the service's to say.
+    /// The lifetime in the unit of the wire. Whether it is in range is for the service to judge.
     pub(crate) fn expires_in_minutes(&self) -> Result<Option<u64>, Error> {
         let Some(lifetime) = self.expires_in else { return Ok(None) };
         let whole = lifetime.as_secs().is_multiple_of(60) && lifetime.subsec_nanos() == 0;
@@ -268,7 +276,7 @@ impl<I: IntoIterator<Item = S>, S: Into<TokenScope>> From<I> for TokenRequest {
     }
 }
 
-/// The same request again, for callers that keep one.
+/// For callers that keep a request and use it several times.
 impl From<&Self> for TokenRequest {
     fn from(request: &Self) -> Self {
         request.clone()
@@ -284,7 +292,7 @@ mod tests {
         let minutes =
             |lifetime| TokenRequest::new(["voip"]).expires_in(lifetime).expires_in_minutes();
         assert_eq!(minutes(Duration::from_secs(5_400)).unwrap(), Some(90));
-        // The range is the service's to judge.
+        // The range is for the service to judge.
         assert_eq!(minutes(Duration::from_secs(60)).unwrap(), Some(1));
         assert_eq!(minutes(Duration::from_secs(60 * 100_000)).unwrap(), Some(100_000));
         for (lifetime, shown) in [

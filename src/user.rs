@@ -1,4 +1,4 @@
-//! The id of a communication user, and what the service knows of it.
+//! The id of a communication user, and the service's record of the user.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,17 +10,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::error::Error;
 use crate::error::excerpt::is_invisible;
 
-/// Several times what an id has: 79 bytes.
+/// Many times the length of a usual id, 79 bytes.
 const MAX_BYTES: usize = 1024;
 
 /// A user of an ACS resource, identified by its id (`8:acs:<resource>_<user>`).
 ///
-/// Store the text of [`identifier`](Self::identifier), [`Display`](fmt::Display) or serde, which
-/// are all the same, and read it back with [`str::parse`]. The service cannot list its users: an id
-/// that is lost stays lost.
+/// Store the id: the service cannot list its users, so an id that is lost stays lost.
+/// [`identifier`](Self::identifier), [`Display`](fmt::Display) and serde all give the same text, which
+/// [`str::parse`] and serde read back.
 ///
-/// Any id that the service might return is accepted, whatever its kind; whether the user exists is
-/// for the service to judge. To tell kinds apart, see
+/// Any well-formed text is accepted, whatever the kind of the id; whether the user exists is for the
+/// service to judge. To distinguish users from phone numbers and Teams users, see
 /// [`CommunicationIdentifier`](crate::CommunicationIdentifier).
 ///
 /// # Examples
@@ -38,7 +38,7 @@ const MAX_BYTES: usize = 1024;
 pub struct CommunicationUserIdentifier(String);
 
 impl CommunicationUserIdentifier {
-    /// Returns the id as the service gave it.
+    /// Returns the text of the id, unchanged.
     #[must_use]
     #[doc(alias = "id")]
     #[doc(alias = "raw_id")]
@@ -51,19 +51,18 @@ impl CommunicationUserIdentifier {
 impl FromStr for CommunicationUserIdentifier {
     type Err = Error;
 
-    /// Takes an id as it is.
+    /// Checks that an id is well-formed and keeps it unchanged.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the id is blank or longer than 1024
-    /// bytes; if it has white space around it, or control characters, line separators or
-    /// text-direction marks in it; or if it is `.` or `..`, which would address something other
-    /// than a user.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the id is blank or longer than 1024 bytes;
+    /// if it has surrounding white space; if it contains control characters, line separators or
+    /// text-direction marks; or if it is `.` or `..`, which would address something other than a user.
     fn from_str(id: &str) -> Result<Self, Error> {
         let flaw = match id {
             _ if id.trim().is_empty() => "is empty",
             "." | ".." => "is a path",
-            // A line of a file that was not stripped, most likely.
+            // Most likely a line of a file that was not trimmed.
             _ if id.trim() != id || id.chars().any(is_invisible) => {
                 "has white space around it or control characters in it"
             }
@@ -77,7 +76,7 @@ impl FromStr for CommunicationUserIdentifier {
 impl TryFrom<&str> for CommunicationUserIdentifier {
     type Error = Error;
 
-    /// As [`from_str`](Self::from_str).
+    /// Same as [`from_str`](Self::from_str).
     fn try_from(id: &str) -> Result<Self, Error> {
         id.parse()
     }
@@ -95,21 +94,21 @@ impl fmt::Display for CommunicationUserIdentifier {
     }
 }
 
-/// As the text of the id.
+/// Writes the text of the id.
 impl Serialize for CommunicationUserIdentifier {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
     }
 }
 
-/// From the text of the id.
+/// Reads the text of the id, and checks it like [`str::parse`].
 impl<'de> Deserialize<'de> for CommunicationUserIdentifier {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 
-/// A user as the service knows it, in preview.
+/// The service's record of a user (preview).
 ///
 /// Returned by
 /// [`create_user_with_custom_id`](crate::CommunicationIdentityClient::create_user_with_custom_id)
@@ -137,20 +136,19 @@ pub struct CommunicationUserDetails {
 }
 
 impl CommunicationUserDetails {
-    /// Returns the user's identifier.
+    /// Returns the user's id.
     #[must_use]
     pub fn identifier(&self) -> &CommunicationUserIdentifier {
         &self.identifier
     }
 
-    /// Returns the id that the user was created with, if any.
+    /// Returns the custom id that the user was created with, if any.
     #[must_use]
     pub fn custom_id(&self) -> Option<&str> {
         self.custom_id.as_deref()
     }
 
-    /// Returns when a token was last issued for the user, in whole seconds; `None` before the
-    /// first.
+    /// Returns when a token was last issued for the user, to the second; `None` before the first.
     #[must_use]
     pub fn last_token_issued_at(&self) -> Option<SystemTime> {
         self.last_token_issued_at

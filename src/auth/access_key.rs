@@ -1,8 +1,8 @@
-//! The access key, and request signing: content hash, string to sign, signature, headers. Pure: the
+//! The access key and request signing: content hash, string to sign, signature, headers. Pure: the
 //! instant is an argument.
 //!
-//! The scheme is that of <https://learn.microsoft.com/rest/api/communication/authentication>; all
-//! services of ACS share it.
+//! The scheme is documented at
+//! <https://learn.microsoft.com/rest/api/communication/authentication>. All ACS services share it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -29,9 +29,8 @@ const X_MS_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-ms-content-sh
 
 /// An access key of an ACS resource, decoded once and never shown again.
 ///
-/// Read it from the base64 text that the portal shows (standard alphabet, padded) with
-/// [`str::parse`]. Only the keyed HMAC-SHA256 state is kept, not the key itself; it is wiped from
-/// memory on drop.
+/// Parse it from the base64 text that the portal shows (standard alphabet, padded). Only the keyed
+/// HMAC-SHA256 state is kept, not the key itself. It is wiped from memory on drop.
 ///
 /// # Examples
 ///
@@ -45,10 +44,10 @@ const X_MS_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-ms-content-sh
 #[derive(Clone)]
 pub struct AccessKey(Hmac<Sha256>);
 
-/// A request to any ACS service, as far as its signature covers it.
+/// The parts of a request to an ACS service that its signature covers.
 ///
-/// Give [`AccessKey::sign`] exactly what is sent: the signature covers every byte. `Debug` leaves
-/// the body out, which may hold a token.
+/// Pass [`AccessKey::sign`] exactly what you send: the signature covers every byte. `Debug` omits the
+/// body, which may hold a token.
 ///
 /// # Examples
 ///
@@ -71,16 +70,16 @@ pub struct RequestToSign<'a> {
     /// The `Host` header: in lower case, with the port unless it is the scheme's default. See
     /// [`Endpoint::host`](crate::Endpoint::host).
     pub host: &'a str,
-    /// The request target: path and query, percent-encoded as they are sent, such as
+    /// The request target: the path and the query, percent-encoded as they are sent, such as
     /// `/emails:send?api-version=2023-03-31`.
     pub path_and_query: &'a str,
     /// The body; empty if there is none.
     pub body: &'a [u8],
 }
 
-/// The headers that make a request a signed one, to be sent next to `Host`.
+/// The headers that sign a request. Send them together with `Host`.
 ///
-/// `Debug` leaves the signature out.
+/// `Debug` omits the signature.
 ///
 /// # Examples
 ///
@@ -94,7 +93,7 @@ pub struct RequestToSign<'a> {
 ///     RequestToSign { method: "GET", host: "example.com", path_and_query: "/", body: b"" };
 /// let signed = key.sign(&request, SystemTime::now())?;
 /// for (name, value) in signed.headers() {
-///     // Add them to the request, in any order.
+///     // Add each to the request, in any order.
 ///     assert!(!name.is_empty() && !value.is_empty());
 /// }
 /// # Ok::<(), acs_identity::Error>(())
@@ -107,9 +106,9 @@ pub struct SignedHeaders {
 }
 
 impl AccessKey {
-    /// Signs a request to any ACS service, for sending at the given instant.
+    /// Signs a request to any ACS service, to be sent at the given instant.
     ///
-    /// The service rejects a date that is too old: sign anew for every attempt.
+    /// Sign every attempt anew: the service rejects a date that is too old.
     ///
     /// # Examples
     ///
@@ -156,7 +155,7 @@ impl AccessKey {
         Ok(SignedHeaders { date, content_hash, authorization })
     }
 
-    /// Takes the text in parts, so that it need not be put together.
+    /// Takes the string to sign in parts, which need not be joined.
     fn signature(&self, string_to_sign: &[&str]) -> [u8; 32] {
         let mut mac = self.0.clone();
         for part in string_to_sign {
@@ -169,7 +168,7 @@ impl AccessKey {
 impl FromStr for AccessKey {
     type Err = Error;
 
-    /// Decodes the base64 text of a key; white space around it is ignored.
+    /// Decodes the base64 text of a key. White space around it is ignored.
     ///
     /// # Errors
     ///
@@ -182,7 +181,7 @@ impl FromStr for AccessKey {
                 "accesskey is empty: copy it from the portal's Keys page",
             ));
         }
-        // The decoder's own message quotes bytes of the key: it is no source to pass on.
+        // Not kept as a source: the decoder's message quotes bytes of the key.
         let mut key = BASE64.decode(base64).map_err(|_| {
             Error::invalid_input(
                 "accesskey is not valid base64: copy it again from the portal's Keys page",
@@ -215,14 +214,14 @@ impl SignedHeaders {
         &self.content_hash
     }
 
-    /// Returns the value of `authorization`. Anyone who sees it can send this one request for as
-    /// long as its date is fresh.
+    /// Returns the value of `authorization`. Anyone who sees it can send this one request while its date
+    /// is fresh.
     #[must_use]
     pub fn authorization(&self) -> &str {
         &self.authorization
     }
 
-    /// Returns names, in lower case, and values.
+    /// Returns the names, in lower case, and values of all three headers.
     #[must_use]
     pub fn headers(&self) -> [(&'static str, &str); 3] {
         [
@@ -232,7 +231,7 @@ impl SignedHeaders {
         ]
     }
 
-    /// The same without copies; `None` for a value that HTTP cannot carry, which none of them is.
+    /// Converts the headers without copies. `None` if HTTP cannot carry a value, which cannot happen.
     pub(super) fn into_values(self) -> Option<[(HeaderName, HeaderValue); 3]> {
         let content_hash = match self.content_hash {
             Cow::Borrowed(hash) => HeaderValue::from_static(hash),
@@ -285,8 +284,8 @@ fn string_to_sign<'a>(
 mod tests {
     use super::*;
 
-    /// Each step has its own known result; the whole is tested against the official clients'
-    /// vectors in `tests/`.
+    /// Each step has a known result of its own. The whole is tested against vectors of the official
+    /// clients in `tests/`.
     #[test]
     fn content_hashes_are_those_of_real_requests() {
         for (body, hash) in [

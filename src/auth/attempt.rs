@@ -1,4 +1,4 @@
-//! How the requests of one call are authenticated, and what a 401 can change about it.
+//! Authenticates the attempts of one call, and recovers from a 401.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,20 +9,20 @@ use crate::auth::bearer::{Credential, Kind};
 use crate::error::Error;
 use crate::error::advice::Authenticated;
 
-/// A difference between our clock and the response's `Date` that explains a 401, in seconds. The
-/// service does not publish its tolerance.
+/// The clock skew that explains a 401, in seconds. The service does not publish its tolerance.
 const NOTABLE_SKEW: u64 = 4 * 60;
 
-/// The largest clock skew that is corrected, in seconds: whoever can forge a response must not make
-/// a client sign for any time they like. A machine further off cannot verify certificates anyway.
+/// The largest clock skew that is corrected, in seconds: whoever forges a response must not be able to
+/// make a client sign for an arbitrary time. A clock that is further off fails to verify certificates
+/// anyway.
 const MAX_CORRECTION: u64 = 24 * 60 * 60;
 
 /// The authentication of one call.
 pub(crate) struct Authentication {
     credential: Credential,
-    /// Seconds from our clock to the service's, as far as we know it; that time is signed.
+    /// Seconds from our clock to the service's, as far as known. Requests are signed for that time.
     offset: i64,
-    /// What the `Date` of the last 401 says the offset should be.
+    /// The offset that the `Date` of the last 401 suggests.
     measured: Option<i64>,
     /// The bearer token that was sent last.
     bearer: Option<HeaderValue>,
@@ -34,12 +34,12 @@ impl Authentication {
         Self { credential, offset, measured: None, bearer: None, recovered: false }
     }
 
-    /// The offset that this call had to find out for itself.
+    /// The offset, if this call had to measure it.
     pub(crate) fn offset_found(&self) -> Option<i64> {
         (self.recovered && matches!(self.credential.kind(), Kind::Key(_))).then_some(self.offset)
     }
 
-    /// What the last request was authenticated with.
+    /// How the last request was authenticated.
     pub(crate) fn means(&self) -> Authenticated {
         match self.credential.kind() {
             Kind::Bearer(_) => Authenticated::BearerToken,
@@ -55,7 +55,7 @@ impl Authentication {
         sent.is_some_and(|sent| sent.contains(text))
     }
 
-    /// Whether [`recover`](Self::recover) found something to do.
+    /// Whether [`recover`](Self::recover) changed the authentication.
     pub(crate) fn has_recovered(&self) -> bool {
         self.recovered
     }
@@ -85,7 +85,7 @@ impl Authentication {
         Ok(())
     }
 
-    /// Compares the `Date` of a 401 with the middle of its round-trip.
+    /// Measures the clock skew: compares the `Date` of a 401 with the middle of its round-trip.
     pub(crate) fn measure(
         &mut self,
         sent: SystemTime,
@@ -100,13 +100,13 @@ impl Authentication {
         });
     }
 
-    /// The skew of our clock that was measured last, if it explains a 401.
+    /// The clock skew that was measured last, if it explains a 401.
     pub(crate) fn notable_skew(&self) -> Option<i64> {
         self.measured.filter(|skew| skew.unsigned_abs() > NOTABLE_SKEW)
     }
 
-    /// Takes the one chance that a call has after a 401: another bearer token, or the service's
-    /// time. False if there is none.
+    /// Changes the authentication after a 401, once per call: drops the bearer token, or corrects the
+    /// clock. Returns whether it did.
     pub(crate) fn recover(&mut self, clock_correction: bool) -> bool {
         if self.recovered {
             return false;
@@ -130,7 +130,7 @@ impl Authentication {
     }
 }
 
-/// An instant of our clock on a clock that is so many seconds ahead.
+/// Shifts an instant by some seconds, forward if they are positive.
 pub(crate) fn shifted(instant: SystemTime, seconds: i64) -> SystemTime {
     let distance = Duration::from_secs(seconds.unsigned_abs());
     let shifted =

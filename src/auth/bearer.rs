@@ -1,4 +1,4 @@
-//! Credentials: an access key, or bearer tokens of Entra ID, redacted wherever they could be printed.
+//! Credentials: an access key, or bearer tokens from Entra ID. Nothing prints either.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -14,15 +14,15 @@ use crate::error::{Error, ErrorKind};
 /// The scope of a bearer token for ACS: with two slashes, as in all official clients.
 const SCOPE: &str = "https://communication.azure.com//.default";
 
-/// How long before its end a bearer token is replaced.
+/// How long before its expiry a bearer token is replaced.
 const MARGIN: Duration = Duration::from_secs(5 * 60);
 
-/// A head has to fit into the agent's buffer, beside the other headers.
+/// The head has to fit into the agent's buffer, beside the other headers.
 const LONGEST: usize = 16 * 1024;
 
-/// What a client authenticates with: an [`AccessKey`], or bearer tokens of Entra ID.
+/// The credential of a client: an [`AccessKey`], or bearer tokens from Entra ID.
 ///
-/// Every function that takes a credential takes the key itself as well. For Entra ID, make one from
+/// Functions that take a credential also take an access key. For Entra ID, create a credential from
 /// anything that [fetches tokens](TokenCredential), such as a closure.
 ///
 /// # Examples
@@ -54,10 +54,10 @@ pub(crate) struct Bearer {
     cache: Cache<HeaderValue>,
 }
 
-/// Fetches bearer tokens of Entra ID, for [`Credential::bearer`].
+/// A source of bearer tokens from Entra ID, for [`Credential::bearer`].
 ///
 /// Implemented for every closure that takes a scope and returns a [`BearerToken`] or any error. The
-/// [page on Entra ID](crate::guide::entra) has two sources that need no further crate.
+/// [page on Entra ID](crate::guide::entra) has two sources that need no Azure crate.
 ///
 /// # Examples
 ///
@@ -82,17 +82,17 @@ pub(crate) struct Bearer {
 pub trait TokenCredential: Send + Sync + 'static {
     /// Fetches a token for a scope, which is `https://communication.azure.com//.default`.
     ///
-    /// There is no limit on its time: set one yourself. It must not use a client that has this very
-    /// credential, which would wait for it.
+    /// The client does not limit how long this takes: set a timeout of your own. The source must not
+    /// use a client with this same credential, which would wait for itself.
     ///
     /// # Errors
     ///
-    /// Any error becomes the source of one of the kind
-    /// [`Credential`](crate::ErrorKind::Credential). Keep secrets out of it.
+    /// Return any error. It becomes the source of an [`Error`] of the kind
+    /// [`Credential`](crate::ErrorKind::Credential), which prints it: keep secrets out of it.
     fn bearer_token(&self, scope: &str) -> Result<BearerToken, Box<dyn StdError + Send + Sync>>;
 }
 
-/// A bearer token of Entra ID, and when it expires.
+/// A bearer token from Entra ID, and when it expires.
 ///
 /// `Debug` redacts it.
 ///
@@ -113,11 +113,12 @@ pub struct BearerToken {
 }
 
 impl Credential {
-    /// Authenticates with bearer tokens from this source.
+    /// Creates a credential that authenticates with bearer tokens from this source.
     ///
-    /// A token is fetched when the first call needs one and kept until five minutes before it
-    /// expires; threads that need one at the same time share the fetch. After a 401 that is not
-    /// about the user's id, a new one is fetched and the request sent once more.
+    /// The first call fetches a token, which is kept until five minutes before it expires. Threads that
+    /// need one at the same time share one fetch. If fetching fails, the old token is used for as long
+    /// as it is valid. After a 401 that is not about the user's id or a Teams user's token, a new token
+    /// is fetched and the request is sent once more.
     ///
     /// # Examples
     ///
@@ -162,8 +163,8 @@ impl fmt::Debug for Credential {
 }
 
 impl Bearer {
-    /// Returns the `authorization` header; waits no longer than the patience for another call that
-    /// fetches a token.
+    /// Returns the `authorization` header. Waits no longer than `patience` for another call that is
+    /// fetching a token.
     pub(crate) fn header(
         &self,
         now: impl Fn() -> SystemTime,
@@ -176,7 +177,7 @@ impl Bearer {
         })
     }
 
-    /// Gives up a token that the service rejected, unless another call did so already.
+    /// Drops a token that the service rejected, unless another call already did.
     pub(crate) fn forget(&self, rejected: &HeaderValue) {
         self.cache.forget(|header| header == rejected);
     }
@@ -189,7 +190,7 @@ impl Bearer {
                 credential_error("could not obtain a bearer token, so the request was not sent")
                     .with_source(cause)
             })?;
-        // Before it is kept: one that cannot be sent would fail every call until it expires.
+        // Checked before it is kept: one that cannot be sent would fail every call until it expires.
         if token.is_empty()
             || token.len() > LONGEST
             || !token.bytes().all(|byte| byte.is_ascii_graphic())
@@ -234,7 +235,7 @@ impl TokenCredential for Arc<dyn TokenCredential> {
 }
 
 impl BearerToken {
-    /// Creates a token as it goes into the `authorization` header, without `Bearer`.
+    /// Creates a bearer token from its text, without the word `Bearer`, and its expiry.
     #[must_use]
     pub fn new(token: impl Into<String>, expires_on: SystemTime) -> Self {
         Self { token: token.into(), expires_on }
@@ -255,8 +256,8 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(60 * 60);
 
-    /// What a source that numbers its tokens, each good for an hour from `now`, makes be sent at
-    /// each of these instants.
+    /// The headers sent at each of these instants, with a source that numbers its tokens, each valid for
+    /// an hour.
     fn headers(seconds: &[u64]) -> Vec<String> {
         let now = Arc::new(AtomicU64::new(0));
         let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);

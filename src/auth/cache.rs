@@ -1,28 +1,28 @@
-//! One value that expires, renewed by whoever asks first when it is about to.
+//! Caches one value that expires. The first caller shortly before its expiry renews it.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::Error;
 
-/// Holds a value until shortly before it expires. No thread of its own, and no lock held during a
-/// fetch: one caller fetches, and the others use the old value or wait for the new one.
+/// Holds a value until shortly before it expires. It has no thread, and holds no lock during a fetch:
+/// one caller fetches, and the others use the old value or wait for the new one.
 pub(crate) struct Cache<T> {
-    /// How long before its end a value is renewed.
+    /// How long before its expiry a value is renewed.
     margin: Duration,
     state: Mutex<State<T>>,
     fetch_ended: Condvar,
 }
 
 struct State<T> {
-    /// With when it ends.
+    /// The value, and when it expires.
     value: Option<(T, SystemTime)>,
-    /// When to try to renew it, though it is valid.
+    /// When to try to renew the value, although it is still valid.
     renew_from: SystemTime,
     is_fetching: bool,
     /// How many fetches have ended.
     fetches: u64,
-    /// Which fetch failed last, and why, for those who wait for it.
+    /// The number of the fetch that failed last, and its error, for those who waited for it.
     failure: Option<(u64, Error)>,
 }
 
@@ -38,8 +38,8 @@ impl<T: Clone> Cache<T> {
         Self { margin, state: Mutex::new(state), fetch_ended: Condvar::new() }
     }
 
-    /// Returns the value, fetched together with its end if there is none that is valid. `None` if
-    /// another caller's fetch outlasted the patience.
+    /// Returns the value, and fetches it together with its expiry if necessary. `None` if another
+    /// caller's fetch took longer than `patience`.
     pub(crate) fn get(
         &self,
         now: impl Fn() -> SystemTime,
@@ -71,7 +71,7 @@ impl<T: Clone> Cache<T> {
             if let Some((_, failure)) = now_state.failure.as_ref().filter(|it| it.0 >= before) {
                 return Some(Err(failure.clone()));
             }
-            // Ended with a value, or with a panic: then the next in line fetches.
+            // The fetch ended with a value, or with a panic, after which the next in line fetches.
             state = now_state;
         }
         state.is_fetching = true;
@@ -87,7 +87,7 @@ impl<T: Clone> Cache<T> {
         Some(result)
     }
 
-    /// Drops the value if it is this one, so that the next caller fetches anew.
+    /// Drops the value if it is this one, so that the next caller fetches another.
     pub(crate) fn forget(&self, is_it: impl FnOnce(&T) -> bool) {
         let mut state = self.lock();
         if state.value.as_ref().is_some_and(|(value, _)| is_it(value)) {
@@ -97,13 +97,13 @@ impl<T: Clone> Cache<T> {
 }
 
 impl<T> Cache<T> {
-    /// A lock that a panic elsewhere does not take away: each holder leaves whole values behind.
+    /// Ignores poisoning: every holder leaves complete values behind.
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Ends a fetch, also one that panics.
+/// Ends a fetch, even one that panics.
 struct Fetching<'a, T>(&'a Cache<T>);
 
 impl<T> Drop for Fetching<'_, T> {
@@ -121,7 +121,7 @@ impl<T: Clone> State<T> {
         self.value.as_ref().filter(|(_, end)| now < *end).map(|(value, _)| value.clone())
     }
 
-    /// Takes in what was fetched; a failure counts only if there is no valid value to go on with.
+    /// Stores the result of a fetch. A failure counts only if there is no valid value left.
     fn settle(
         &mut self,
         fetched: Result<(T, SystemTime), Error>,
@@ -131,7 +131,7 @@ impl<T: Clone> State<T> {
         let left = |end: SystemTime| end.duration_since(now).unwrap_or_default();
         let (value, end, age) = match (fetched, self.value.take()) {
             (Ok((value, end)), _) => {
-                // One that does not live much longer than the margin is not renewed at every call.
+                // A value that lives little longer than the margin must not be renewed at every call.
                 (value, end, left(end).saturating_sub(margin).max(left(end) / 2))
             }
             (Err(_), Some((value, end))) if now < end => (value, end, left(end) / 2),
@@ -189,14 +189,14 @@ mod tests {
         let cache = Cache::new(Duration::from_secs(10));
         assert_eq!(get(&cache, 0, Ok(Value("first", 100))), Ok("first"));
         assert_eq!(get(&cache, 90, Err(())), Ok("first"));
-        // The next try comes after half of what is left, not with every call.
+        // The next try comes after half of the remaining time, not with every call.
         assert_eq!(get(&cache, 94, Ok(Value("too early", 200))), Ok("first"));
         assert_eq!(get(&cache, 95, Err(())), Ok("first"));
         assert_eq!(get(&cache, 100, Err(())), Err(()));
         assert_eq!(get(&cache, 100, Ok(Value("second", 200))), Ok("second"));
     }
 
-    /// While another caller fetches, what is held decides between using it and waiting.
+    /// While another caller fetches, a valid value is used and an expired one is waited for.
     #[test]
     fn only_a_valid_value_is_used_while_another_is_fetched() {
         let cache = Cache::new(Duration::from_secs(10));
@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(get(&cache, 0, Ok(Value("second", 100))), Ok("second"));
     }
 
-    /// Sixteen callers at once, of whom one fetches when all others wait; the texts they get.
+    /// Runs sixteen callers at once, of which one fetches while the others wait. Returns their results.
     fn together(outcome: impl Fn() -> Result<Value, Error> + Sync) -> Vec<String> {
         let cache = Cache::<Value>::new(Duration::ZERO);
         let fetches = AtomicU32::new(0);
@@ -234,7 +234,7 @@ mod tests {
                     while waiting.load(Ordering::SeqCst) < 16 {
                         thread::yield_now();
                     }
-                    // Only those who came before the end share it, so let the last one get there.
+                    // Only those who came before the end share it: let the last one arrive.
                     thread::yield_now();
                     outcome().map(|value| (value.clone(), at(value.1)))
                 },
@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(together(failed), ["no luck"; 16]);
     }
 
-    /// However many fetches follow each other, everybody is told why his own failed.
+    /// However many fetches follow each other, every caller gets the error of its own.
     #[test]
     fn no_outcome_is_taken_for_another() {
         let cache = Cache::<Value>::new(Duration::ZERO);
@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn nobody_waits_for_ever() {
         let cache = Cache::<Value>::new(Duration::ZERO);
-        // A fetch that asks the cache itself waits for its own end.
+        // A fetch that asks its own cache waits for itself.
         let inner = || cache.get(|| at(0), Duration::from_millis(10), || panic!("one at a time"));
         let outer = || match inner() {
             None => Ok((Value("outer", 1), at(1))),
@@ -289,7 +289,7 @@ mod tests {
         assert_eq!(cache.get(|| at(0), PATIENCE, outer).unwrap().unwrap().0, "outer");
     }
 
-    /// Also where an earlier fetch failed: its failure is not told to those who come later.
+    /// Even if an earlier fetch failed: those who come later do not get its error.
     #[test]
     fn a_panic_leaves_the_fetch_to_the_next_in_line() {
         let cache = Cache::<Value>::new(Duration::ZERO);

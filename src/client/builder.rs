@@ -74,37 +74,38 @@ impl CommunicationIdentityClientBuilder {
         }
     }
 
-    /// Sets the version of the service's REST API. Defaults to [`ApiVersion::V2023_10_01`], as in
-    /// the official SDKs.
+    /// Sets the version of the service's REST API. Defaults to [`ApiVersion::V2023_10_01`].
     #[doc(alias = "service_version")]
     pub fn api_version(mut self, api_version: impl Into<ApiVersion>) -> Self {
         self.api_version = api_version.into();
         self
     }
 
-    /// Puts the name of your application in front of the user agent, for Microsoft's support: up to
-    /// 24 letters, digits, or any of `!#$%&'*+-.^_|~` and backtick.
+    /// Puts the name of your application in front of the user agent, so that Microsoft's support can
+    /// find its requests. Defaults to none: the user agent is `acs-identity/<version>`.
     ///
-    /// Defaults to none: the user agent is `acs-identity/<version>`.
+    /// The name has 1 to 24 characters: ASCII letters, digits, `!#$%&'*+-.^_|~` and backtick.
     pub fn application_id(mut self, application_id: impl Into<String>) -> Self {
         self.application_id = Some(application_id.into());
         self
     }
 
-    /// Limits how long connecting may take, proxy and TLS included. Defaults to 10 s.
+    /// Limits how long connecting may take, including the proxy and the TLS handshake. Defaults to
+    /// 10 s.
     ///
-    /// The time that the system takes to resolve the host's name comes on top.
+    /// The limit holds within 10 %, with two exceptions: name resolution by the system is not limited,
+    /// and neither is a proxy that sends its own response a byte at a time.
     pub fn connect_timeout(mut self, connect_timeout: Duration) -> Self {
         self.connect_timeout = connect_timeout;
         self
     }
 
-    /// Limits how long the service may take to respond, once the request is sent. Defaults to 30 s.
+    /// Limits how long the service may take to respond to one attempt. Defaults to 30 s.
     ///
-    /// The head of the response has this time, and its body has it once more: a service that says
-    /// nothing is given up after `timeout`, one that sends a head and then stalls after `timeout`
-    /// from there. Connecting has a [limit of its own](Self::connect_timeout), and
-    /// [`RetryPolicy::deadline`] limits the whole call.
+    /// The head of the response may take this long, and its body this long again. The limit holds
+    /// within 10 %: if the service sends nothing, the attempt fails after `timeout`; if it sends a head
+    /// and then stalls, it fails after `timeout` from there. Connecting has its
+    /// [own limit](Self::connect_timeout), and [`RetryPolicy::deadline`] limits the whole call.
     #[doc(alias = "response_timeout")]
     #[doc(alias = "read_timeout")]
     pub fn timeout(mut self, timeout: Duration) -> Self {
@@ -112,15 +113,28 @@ impl CommunicationIdentityClientBuilder {
         self
     }
 
-    /// Chooses the TLS library and the root certificates, among those whose cargo features are
-    /// enabled. Defaults to rustls with Mozilla's roots; see [`Tls`].
+    /// Sets the TLS library and the root certificates it trusts. Defaults to rustls with Mozilla's
+    /// roots; see [`Tls`] for the others and the cargo features they need.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use acs_identity::{CommunicationIdentityClient, Tls};
+    ///
+    /// # let text = "endpoint=https://contoso.communication.azure.com/;accesskey=c2VjcmV0";
+    /// let client = CommunicationIdentityClient::builder_from_connection_string(text)?
+    ///     .tls(Tls::Rustls)
+    ///     .build()?;
+    /// # Ok::<(), acs_identity::Error>(())
+    /// ```
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
         self
     }
 
-    /// Trusts these root certificates, one or several in PEM, in place of the default ones: for a
-    /// private authority, such as that of a TLS-inspecting proxy.
+    /// Trusts these root certificates, and no others: one or several, in PEM.
+    ///
+    /// Use it for a private certificate authority, such as that of a TLS-inspecting proxy.
     ///
     /// # Examples
     ///
@@ -141,13 +155,15 @@ impl CommunicationIdentityClientBuilder {
         self
     }
 
-    /// Uses an agent of yours, with its TLS roots, proxy, resolver and connection pool.
+    /// Uses your own [`ureq::Agent`], with its TLS settings, proxy, resolver and connection pool.
     ///
-    /// What the client depends on (timeouts, statuses as responses, no redirects, at most 24 KiB of
-    /// response head) is set on every request. With such settings on a request, ureq builds the TLS
-    /// configuration for each new connection and resumes no TLS session. To avoid that, give the
-    /// agent the first five settings of the example, with the timeouts at most those of the client
-    /// and together at most the deadline; it is then used as it is. Middleware must leave the request alone: its bytes are signed.
+    /// The client sets what it depends on with every request: timeouts, statuses as responses, no
+    /// redirects, and at most 24 KiB of response head. Settings on a request make ureq build the TLS
+    /// configuration again for each new connection, and resume no TLS session. To avoid this cost,
+    /// give the agent the first five settings of the example. Its timeouts must not exceed those of the
+    /// client, nor together exceed the deadline. The client then uses the agent as it is.
+    ///
+    /// Middleware must not change the request: its bytes are signed.
     ///
     /// # Examples
     ///
@@ -180,20 +196,21 @@ impl CommunicationIdentityClientBuilder {
         self
     }
 
-    /// Sets what is repeated, and when a call ends. Defaults to [`RetryPolicy::default`].
+    /// Sets what is retried, and how long a call may take. Defaults to [`RetryPolicy::default`].
     #[doc(alias = "retry_options")]
     pub fn retry_policy(mut self, retry_policy: RetryPolicy) -> Self {
         self.retry_policy = retry_policy;
         self
     }
 
-    /// Sets whether the client compensates for clock skew. Defaults to true.
+    /// Sets whether the client corrects clock skew. Defaults to true.
     ///
-    /// The service rejects requests whose date is too far from its own time. When it responds with
-    /// 401 and its `Date` differs from this machine's clock by more than four minutes, and by a day
-    /// at most, the client signs once more with the service's time and, if that is accepted, goes on
-    /// with it: see
-    /// [`CommunicationIdentityClient::clock_offset_seconds`](crate::CommunicationIdentityClient::clock_offset_seconds).
+    /// The service rejects requests whose date is too far from its own time. If it responds with 401,
+    /// and its `Date` differs from this machine's clock by more than four minutes and at most one day,
+    /// the client signs the request once more with the service's time. If that is accepted, the client
+    /// and its clones keep the correction, which
+    /// [`clock_offset_seconds`](crate::CommunicationIdentityClient::clock_offset_seconds) returns.
+    /// Requests that carry bearer tokens have no date, so nothing is corrected for them.
     pub fn clock_correction(mut self, clock_correction: bool) -> Self {
         self.clock_correction = clock_correction;
         self
@@ -209,19 +226,25 @@ impl CommunicationIdentityClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the api-version or the application id
-    /// has characters that cannot be sent; if a timeout is zero; if
-    /// [`root_certificates`](Self::root_certificates) holds none in valid PEM; if [`tls`](Self::tls)
-    /// or root certificates are set beside an [`agent`](Self::agent); if the endpoint is https and
-    /// the crate was built without a TLS feature; or if one of the variables `ALL_PROXY`, `HTTPS_PROXY` and `HTTP_PROXY` names a
-    /// proxy that cannot be used (SOCKS, for example), which the text names without its value. The
-    /// last two do not concern an agent of yours.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if
+    ///
+    /// - the api-version or the application id is empty, too long, or has characters that cannot be
+    ///   sent;
+    /// - a timeout or the deadline is zero;
+    /// - [`root_certificates`](Self::root_certificates) is not valid PEM, or has no certificate;
+    /// - [`tls`](Self::tls) or root certificates are set together with an [`agent`](Self::agent);
+    /// - the endpoint is https, and the crate was built without a TLS feature;
+    /// - the proxy variable that applies (the first set of `ALL_PROXY`, `HTTPS_PROXY` and
+    ///   `HTTP_PROXY`) does not name an http or https proxy, but SOCKS, for example. The text names the
+    ///   variable and never its value. Variables are not read for loopback hosts.
+    ///
+    /// The last two do not apply if you bring an [`agent`](Self::agent).
     pub fn build(self) -> Result<CommunicationIdentityClient, Error> {
         let core = Arc::new(self.core()?);
         Ok(CommunicationIdentityClient { core, observer: None })
     }
 
-    /// Checks the settings and makes them work together.
+    /// Checks the settings and assembles what all clones share.
     fn core(self) -> Result<Core, Error> {
         let api_version = self.api_version.checked()?;
         let deadline = self.retry_policy.limit();

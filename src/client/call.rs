@@ -1,5 +1,5 @@
-//! A *call* is what the caller asked for; it makes *attempts*, each signed anew for the instant it
-//! is sent at.
+//! A *call* is one method call of the caller. It makes *attempts*, each signed anew for the instant at
+//! which it is sent.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -37,11 +37,11 @@ pub(crate) struct Core {
     pub(crate) transport: Transport,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) clock_correction: bool,
-    /// Seconds from our clock to the service's, once ours was found to be wrong.
+    /// Seconds from our clock to the service's, or 0 until ours was found to be wrong.
     pub(crate) clock_offset: AtomicI64,
 }
 
-/// What the attempts of one call share.
+/// The state that all attempts of one call share.
 pub(crate) struct Call<'a> {
     core: &'a Core,
     operation: &'a Operation,
@@ -51,7 +51,7 @@ pub(crate) struct Call<'a> {
     attempts: u32,
     /// Whether an attempt got a response.
     responded: bool,
-    /// Whether an attempt that failed may have done its work all the same.
+    /// Whether a failed attempt may have been processed.
     in_doubt: bool,
 }
 
@@ -64,7 +64,7 @@ impl Core {
         self.clock_offset.load(Ordering::Relaxed)
     }
 
-    /// The service's time, as far as we know it.
+    /// The service's time, as far as it is known.
     pub(crate) fn service_time(&self) -> SystemTime {
         shifted(self.clock.now(), self.clock_offset())
     }
@@ -87,8 +87,8 @@ impl<'a> Call<'a> {
 
     /// Makes attempts until one succeeds or another makes no sense.
     ///
-    /// Returns the response of a success, which may be that of a delete which finds nothing left to
-    /// delete.
+    /// Returns the response of the success. For a delete, that may be one that says that the user no
+    /// longer exists.
     pub(crate) fn run(&mut self) -> Result<Reply, Error> {
         loop {
             let sent = self.core.clock.now();
@@ -119,7 +119,7 @@ impl<'a> Call<'a> {
                     && !matches!(error.code(), Some("IdentityNotOwned" | "InvalidAccessToken"))
             });
             if error.code().is_some() && !is_unauthenticated {
-                // The service itself speaks: it took the signature.
+                // The error is the service's own, so it accepted the signature.
                 self.keep_offset();
             }
             let delay = self.core.retry_policy.next_delay(&FailedAttempt {
@@ -137,14 +137,14 @@ impl<'a> Call<'a> {
                 Some(delay) => self.core.clock.sleep(delay),
                 None => return Err(self.failed(error, reply.as_ref())),
             }
-            // Sleeping may take longer than was asked for.
+            // Sleeping may take longer than requested.
             if self.time_to_begin().is_zero() {
                 return Err(self.failed(error, reply.as_ref()));
             }
         }
     }
 
-    /// What is known of the call, for its error or an observer.
+    /// The facts of the call, for its error or an observer.
     pub(crate) fn record(&self, reply: Option<&Reply>) -> CallRecord {
         CallRecord {
             operation: self.operation.name,
@@ -180,7 +180,7 @@ impl<'a> Call<'a> {
         let request = self.request().map_err(unsent)?;
         let time_left = self.time_left();
         if time_left.is_zero() {
-            // A source of bearer tokens takes the time that it takes.
+            // A source of bearer tokens may take longer than the deadline.
             let problem = "the call's deadline passed before the request could be sent";
             return Err(unsent(Error::new(ErrorKind::Connection, problem)));
         }
@@ -192,7 +192,7 @@ impl<'a> Call<'a> {
     fn request(&mut self) -> Result<Request<()>, Error> {
         let Core { endpoint, api_version, clock, .. } = self.core;
         let Operation { method, path, body, .. } = self.operation;
-        // What is signed is a part of what is sent.
+        // The signed target is a slice of the URL that is sent.
         let url = [endpoint.as_str(), path, "?api-version=", api_version.as_str()].concat();
         let to_sign = RequestToSign {
             method: method.as_str(),
@@ -200,7 +200,7 @@ impl<'a> Call<'a> {
             path_and_query: url.strip_prefix(endpoint.as_str()).unwrap_or_default(),
             body,
         };
-        // Nine at the most.
+        // At most nine.
         let mut headers = HeaderMap::with_capacity(12);
         headers.insert(header::HOST, self.core.host.clone());
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
@@ -221,15 +221,15 @@ impl<'a> Call<'a> {
         Ok(request)
     }
 
-    /// Whether it is the operation's success, and whole.
+    /// Whether it is the operation's success, with its whole body.
     fn is_success(&self, reply: &Reply) -> bool {
         reply.status == self.operation.success && reply.flaw.is_none()
     }
 
-    /// Whether an earlier attempt did it, so that this one found nothing left to do.
+    /// Whether an earlier attempt did the work, so that this one found nothing left to do.
     fn is_done_already(&self, reply: &Reply, service: &ServiceError) -> bool {
-        // An unknown id is answered like one of another resource: believed only if an earlier
-        // attempt may have deleted it, and only from the service itself.
+        // The service responds to an unknown id as to one of another resource. It counts only if an
+        // earlier attempt may have deleted the user, and only in the service's own envelope.
         let is_missing = match reply.status.as_u16() {
             401 => service.code.as_deref() == Some("IdentityNotOwned"),
             404 => service.code.is_some(),
@@ -238,7 +238,7 @@ impl<'a> Call<'a> {
         is_missing && self.operation.missing_is_done && self.in_doubt
     }
 
-    /// What a response that is not the operation's success means.
+    /// The failure that a response other than the operation's success means.
     fn failure(&self, reply: &mut Reply, service: ServiceError) -> Failure {
         let mut failure = if reply.status.is_success() {
             let problem = match reply.flaw {
@@ -277,7 +277,7 @@ impl<'a> Call<'a> {
         Failure { outcome: Outcome::of_reply(reply, is_service), error }
     }
 
-    /// What a success means that lacks what was asked for.
+    /// The failure of a success that lacks what the operation returns.
     fn unusable(&self, reply: &Reply, problem: &str) -> Failure {
         let status = reply.status.as_str();
         let mut problem = format!("the service reported success ({status}), but {problem}");
@@ -294,11 +294,11 @@ impl<'a> Call<'a> {
             problem.extend(["; the user ", id, " was created: issue a token for it or delete it"]);
         }
         let error = Error::new(ErrorKind::Response, problem).with_created_user(id);
-        // The id is known: nothing is in doubt, and nothing to be repeated.
+        // The id is known: nothing is in doubt, and there is nothing to retry.
         Failure { outcome: Outcome::SETTLED, error }
     }
 
-    /// The error of the last attempt, with what is known of all of them.
+    /// The error of the last attempt, with the facts of all of them.
     fn failed(&self, error: Error, reply: Option<&Reply>) -> Error {
         // Whatever the attempts did, they did it to the one user that has the custom id.
         let is_known = self.operation.repeatable && error.created_user_id().is_some();
@@ -324,15 +324,15 @@ impl<'a> Call<'a> {
         error.with_call(self.record(reply))
     }
 
-    /// Remembers what a call found out about the clock, and only that: the call may be older than
-    /// what others found out since.
+    /// Stores the clock skew if this call measured it. If not, its own offset may be older than what
+    /// other calls have measured since.
     fn keep_offset(&self) {
         if let Some(offset) = self.authentication.offset_found() {
             self.core.clock_offset.store(offset, Ordering::Relaxed);
         }
     }
 
-    /// The attempts, without the one that was repeated only for its authentication.
+    /// The attempts, without the additional one after a 401.
     fn retries_counted(&self) -> u32 {
         self.attempts - u32::from(self.authentication.has_recovered())
     }
@@ -350,7 +350,7 @@ impl<'a> Call<'a> {
     }
 }
 
-/// What the service, or something in front of it, said.
+/// Describes the response of the service, or of something in front of it.
 fn describe(reply: &Reply, service: &ServiceError) -> String {
     let mut problem = format!("the service responded with {}", reply.status.as_str());
     match (&service.code, reply.status.canonical_reason()) {
@@ -372,11 +372,11 @@ fn describe(reply: &Reply, service: &ServiceError) -> String {
 }
 
 fn random_u64() -> u64 {
-    // std seeds its hash maps with randomness from the system; that is all that is needed here.
+    // std seeds its hash maps with randomness from the system, which is enough here.
     RandomState::new().hash_one(())
 }
 
-/// A version 4 UUID: it only has to be unlikely to repeat.
+/// A version 4 UUID. It only has to be unlikely to repeat.
 fn random_uuid() -> HeaderValue {
     let mut bits = u128::from(random_u64()) << 64 | u128::from(random_u64());
     let mut text = *b"xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx";

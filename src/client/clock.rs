@@ -1,13 +1,13 @@
-//! The clock that a client holds.
+//! The clock of a client.
 
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-/// Time as a client sees it; tests bring their own.
+/// Time as a client sees it; tests supply their own.
 pub(crate) trait Clock: Send + Sync {
-    /// What the machine believes the time to be: may be wrong, may jump.
+    /// The time of day by this machine: it may be wrong, and may jump.
     fn now(&self) -> SystemTime;
-    /// A time that only runs forward, for deadlines.
+    /// A time that never goes back, for deadlines.
     fn instant(&self) -> Instant;
     fn sleep(&self, duration: Duration);
 }

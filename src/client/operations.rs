@@ -21,7 +21,7 @@ impl CommunicationIdentityClient {
     /// # let client = CommunicationIdentityClient::from_connection_string(&emulator.connection_string())?;
     /// match client.create_user() {
     ///     Ok(user) => println!("created {user}"),
-    ///     Err(error) if error.is_in_doubt() => eprintln!("a user may exist all the same: {error}"),
+    ///     Err(error) if error.is_in_doubt() => eprintln!("a user may exist: {error}"),
     ///     Err(error) => eprintln!("no user was created: {error}"),
     /// }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -30,12 +30,13 @@ impl CommunicationIdentityClient {
     /// # Errors
     ///
     /// Any [kind](crate::ErrorKind). If [`Error::is_in_doubt`], an orphaned user may exist whose id
-    /// nobody knows; if the response told the id, [`Error::created_user_id`] has it.
+    /// nobody knows. If the response contained the id of a new user, [`Error::created_user_id`] returns
+    /// it.
     pub fn create_user(&self) -> Result<CommunicationUserIdentifier, Error> {
         self.call(&Operation::create_user(), decode::user)
     }
 
-    /// Creates a user and issues a token for it, in one request (`POST /identities`).
+    /// Creates a user and issues a token for it in one request (`POST /identities`).
     ///
     /// # Examples
     ///
@@ -50,9 +51,9 @@ impl CommunicationIdentityClient {
     ///
     /// # Errors
     ///
-    /// `InvalidInput`, and nothing is created, if the scopes are empty or the lifetime is not whole
-    /// minutes; otherwise as [`create_user`](Self::create_user). If the user was created and the
-    /// token is missing or unreadable, [`Error::created_user_id`] has the user's id.
+    /// `InvalidInput`, before anything is sent, if the [token request](TokenRequest) is not valid.
+    /// Otherwise as [`create_user`](Self::create_user): if the user was created but its token is missing
+    /// or unreadable, [`Error::created_user_id`] returns the user's id.
     #[doc(alias = "create_user_with_token")]
     pub fn create_user_and_token(
         &self,
@@ -76,16 +77,16 @@ impl CommunicationIdentityClient {
     /// let user = client.create_user()?;
     /// let token = client.issue_token(&user, ["chat", "voip"])?;
     ///
-    /// let ninety_minutes = TokenRequest::new(["chat"]).expires_in(Duration::from_secs(90 * 60));
-    /// let shorter = client.issue_token(&user, ninety_minutes)?;
+    /// let request = TokenRequest::new(["chat"]).expires_in(Duration::from_secs(90 * 60));
+    /// let shorter = client.issue_token(&user, request)?;
     /// assert!(shorter.expires_on() < token.expires_on());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// `InvalidInput`, and nothing is sent, if the scopes are empty or the lifetime is not whole
-    /// minutes. `Service` with the code `IdentityNotOwned` if the user is another resource's or was
+    /// `InvalidInput`, before anything is sent, if the [token request](TokenRequest) is not valid.
+    /// `Service` with the code `IdentityNotOwned` if the user belongs to another resource or was
     /// deleted. Otherwise any [kind](crate::ErrorKind).
     #[doc(alias = "get_token")]
     pub fn issue_token(
@@ -99,7 +100,7 @@ impl CommunicationIdentityClient {
 
     /// Revokes all tokens of a user (`POST /identities/{id}/:revokeAccessTokens`).
     ///
-    /// It can take up to 15 minutes until they are rejected everywhere.
+    /// Other services may accept a revoked token for up to 15 minutes.
     ///
     /// # Examples
     ///
@@ -115,8 +116,8 @@ impl CommunicationIdentityClient {
     ///
     /// # Errors
     ///
-    /// `Service` with the code `IdentityNotOwned` if the user is another resource's or was deleted.
-    /// Otherwise any [kind](crate::ErrorKind).
+    /// `Service` with the code `IdentityNotOwned` if the user belongs to another resource or was
+    /// deleted. Otherwise any [kind](crate::ErrorKind).
     #[doc(alias = "revoke_access_tokens")]
     pub fn revoke_tokens(&self, user: &CommunicationUserIdentifier) -> Result<(), Error> {
         self.call(&Operation::revoke_tokens(user), |_| Ok(()))
@@ -124,8 +125,8 @@ impl CommunicationIdentityClient {
 
     /// Deletes a user and revokes its tokens (`DELETE /identities/{id}`).
     ///
-    /// If an attempt may have deleted the user and its response was lost, a repeated attempt that
-    /// finds no such user counts as a success.
+    /// Succeeds if a retry finds no such user and an earlier attempt of the same call may have deleted
+    /// it. A user that was missing from the start is an error.
     ///
     /// # Examples
     ///
@@ -141,16 +142,17 @@ impl CommunicationIdentityClient {
     ///
     /// # Errors
     ///
-    /// `Service` with the code `IdentityNotOwned` if the user is another resource's or was deleted.
-    /// Otherwise any [kind](crate::ErrorKind).
+    /// `Service` with the code `IdentityNotOwned` if the user belongs to another resource or was
+    /// deleted. Otherwise any [kind](crate::ErrorKind).
     pub fn delete_user(&self, user: &CommunicationUserIdentifier) -> Result<(), Error> {
         self.call(&Operation::delete_user(user), |_| Ok(()))
     }
 
-    /// Exchanges a Teams user's Entra token (`POST /teamsUser/:exchangeAccessToken`).
+    /// Exchanges a Teams user's Entra token for an access token
+    /// (`POST /teamsUser/:exchangeAccessToken`).
     ///
-    /// Takes the user's Entra token, the id of the Entra application that it was issued to, and the
-    /// user's object id. The token that is returned expires with the one that was given.
+    /// Takes the Entra token, the id of the Entra application that it was issued to, and the user's
+    /// Entra object id. The access token expires when the Entra token does.
     ///
     /// # Examples
     ///
@@ -169,10 +171,10 @@ impl CommunicationIdentityClient {
     ///
     /// # Errors
     ///
-    /// `InvalidInput`, and nothing is sent, if an argument is empty or the token is longer than 16
-    /// KiB. `Service` with the code `InvalidAccessToken` if the Entra token has expired or is
-    /// malformed; with the code `ValidationError` and the target `appId` or `userId` if it is
-    /// another application's or user's. Otherwise any [kind](crate::ErrorKind).
+    /// `InvalidInput`, before anything is sent, if an argument is blank or the request's body would
+    /// exceed 16 KiB. `Service` with the code `InvalidAccessToken` if the Entra token has expired or is
+    /// malformed; with the code `ValidationError` and the target `appId` or `userId` if it was issued
+    /// to another application or user. Otherwise any [kind](crate::ErrorKind).
     #[doc(alias = "get_token_for_teams_user")]
     pub fn exchange_teams_user_token(
         &self,
@@ -185,12 +187,12 @@ impl CommunicationIdentityClient {
         self.call(&operation, decode::token)
     }
 
-    /// Creates a user with a custom id of your own, or returns the one that has it (in preview).
+    /// Creates a user with a custom id, or returns the user that already has it (preview).
     ///
-    /// Only [`ApiVersion::V2025_03_02_PREVIEW`](crate::ApiVersion::V2025_03_02_PREVIEW) has it, see
-    /// [`api_version`](crate::CommunicationIdentityClientBuilder::api_version). Unlike
-    /// [`create_user`](Self::create_user), it is repeated when an attempt fails in doubt: the same
-    /// custom id gives the same user.
+    /// Requires [`ApiVersion::V2025_03_02_PREVIEW`](crate::ApiVersion::V2025_03_02_PREVIEW); see
+    /// [`api_version`](crate::CommunicationIdentityClientBuilder::api_version). The service accepts ids
+    /// of 1 to 256 characters. Since the same custom id gives the same user, an attempt that fails in
+    /// doubt is repeated, unlike one of [`create_user`](Self::create_user).
     ///
     /// # Examples
     ///
@@ -209,8 +211,8 @@ impl CommunicationIdentityClient {
     ///
     /// # Errors
     ///
-    /// `InvalidInput`, and nothing is sent, if the id is empty or the client's api-version is another
-    /// one. Otherwise any [kind](crate::ErrorKind).
+    /// `InvalidInput`, before anything is sent, if the id is blank, the request's body would exceed
+    /// 16 KiB, or the client uses another api-version. Otherwise any [kind](crate::ErrorKind).
     pub fn create_user_with_custom_id(
         &self,
         custom_id: &str,
@@ -219,8 +221,8 @@ impl CommunicationIdentityClient {
         self.call(&Operation::create_user_with_custom_id(custom_id)?, decode::details)
     }
 
-    /// Creates a user with a custom id, or finds the one that has it, and issues a token for it, in
-    /// one request (in preview).
+    /// Creates a user with a custom id, or finds the user that already has it, and issues a token for
+    /// it in one request (preview).
     ///
     /// See [`create_user_with_custom_id`](Self::create_user_with_custom_id).
     ///
@@ -241,9 +243,8 @@ impl CommunicationIdentityClient {
     ///
     /// # Errors
     ///
-    /// `InvalidInput`, and nothing is sent, if the id or the scopes are empty, the lifetime is not
-    /// whole minutes, or the client's api-version is another one. Otherwise any
-    /// [kind](crate::ErrorKind).
+    /// `InvalidInput`, before anything is sent, if the id is blank, the [token request](TokenRequest)
+    /// is not valid, or the client uses another api-version. Otherwise any [kind](crate::ErrorKind).
     pub fn create_user_and_token_with_custom_id(
         &self,
         custom_id: &str,
@@ -255,9 +256,9 @@ impl CommunicationIdentityClient {
         self.call(&operation, decode::details_and_token)
     }
 
-    /// Reads what the service knows of a user (`GET /identities/{id}`, in preview).
+    /// Reads a user's custom id and when its last token was issued (`GET /identities/{id}`, preview).
     ///
-    /// Only [`ApiVersion::V2025_03_02_PREVIEW`](crate::ApiVersion::V2025_03_02_PREVIEW) has it.
+    /// Requires [`ApiVersion::V2025_03_02_PREVIEW`](crate::ApiVersion::V2025_03_02_PREVIEW).
     ///
     /// # Examples
     ///
@@ -275,9 +276,9 @@ impl CommunicationIdentityClient {
     ///
     /// # Errors
     ///
-    /// `InvalidInput`, and nothing is sent, if the client's api-version is another one.
-    /// `Service` with the code `IdentityNotOwned` if the user is another resource's or was deleted.
-    /// Otherwise any [kind](crate::ErrorKind).
+    /// `InvalidInput`, before anything is sent, if the client uses another api-version. `Service` with
+    /// the code `IdentityNotOwned` if the user belongs to another resource or was deleted. Otherwise
+    /// any [kind](crate::ErrorKind).
     #[doc(alias = "get_user_detail")]
     pub fn get_user(
         &self,
@@ -287,8 +288,8 @@ impl CommunicationIdentityClient {
         self.call(&Operation::get_user(user), decode::details)
     }
 
-    /// Creates a source of tokens for a user, which issues a new one shortly before the last one
-    /// expires.
+    /// Creates a token source for a user: it issues a token when first asked, and a new one shortly
+    /// before that one expires.
     ///
     /// # Examples
     ///
@@ -304,8 +305,7 @@ impl CommunicationIdentityClient {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the scopes are empty or the lifetime is not whole minutes. Nothing is
-    /// sent.
+    /// `InvalidInput` if the [token request](TokenRequest) is not valid. Nothing is sent.
     pub fn token_source(
         &self,
         user: &CommunicationUserIdentifier,

@@ -1,10 +1,11 @@
-//! What an observer hears of a call.
+//! What an observer is told about a call.
 
 use std::time::Duration;
 
 use crate::error::{CallRecord, Error};
 
-/// How a call went: which request it was, and what Microsoft's support asks for.
+/// A summary of one call: its operation, outcome, attempts and duration, and the ids that Microsoft's
+/// support asks for.
 ///
 /// Passed to the function given to
 /// [`CommunicationIdentityClient::observed`](crate::CommunicationIdentityClient::observed).
@@ -24,7 +25,8 @@ use crate::error::{CallRecord, Error};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let emulator = Emulator::start()?;
-/// let client = CommunicationIdentityClient::from_connection_string(&emulator.connection_string())?;
+/// let text = emulator.connection_string();
+/// let client = CommunicationIdentityClient::from_connection_string(&text)?;
 /// client.observed(log).create_user()?;
 /// # Ok(())
 /// # }
@@ -48,7 +50,7 @@ impl CallReport {
         self.error.is_none()
     }
 
-    /// Returns the error that the caller gets, if the call failed.
+    /// Returns the error that the caller receives, if the call failed.
     #[must_use]
     pub fn error(&self) -> Option<&Error> {
         self.error.as_ref()
@@ -60,13 +62,13 @@ impl CallReport {
         self.record.status
     }
 
-    /// Returns how many attempts the call made.
+    /// Returns how many attempts the call made; 0 if it failed before the first.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.record.attempts
     }
 
-    /// Returns how long the call took, over all attempts and the backoff between them.
+    /// Returns how long the call took, including the backoff between attempts.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.record.elapsed

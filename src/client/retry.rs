@@ -1,26 +1,27 @@
-//! When to repeat an attempt, and after how long: one pure function.
+//! When to retry, and after how long: one pure function.
 
 use std::time::Duration;
 
 use crate::http::outcome::Outcome;
 
-/// How often a call is attempted, how long it backs off in between, and when it ends for good.
+/// How often a call is attempted, the backoff between the attempts, and the deadline of the call.
 ///
-/// What is repeated depends on what may have happened:
+/// What is retried depends on what may have happened. Creating a user without a custom id is the only
+/// operation that is not idempotent:
 ///
-/// | after | issue, revoke, delete | create |
+/// | Failure of an attempt | Retried | Creating a user |
 /// |---|---|---|
-/// | nothing was sent (name resolution, connecting, TLS) | repeated | repeated |
-/// | status 429; status 503 with the service's error or a `Retry-After` | repeated | repeated |
-/// | status 408, 500, 502 or 504; any other 503 | repeated | not, unless [`retry_create_in_doubt`](Self::retry_create_in_doubt) |
-/// | no response in time; the connection failed; a success broke off | repeated | not, unless [`retry_create_in_doubt`](Self::retry_create_in_doubt) |
-/// | anything else | not | not |
+/// | nothing was sent: name resolution, connecting, TLS handshake | yes | yes |
+/// | status 429; status 503 with the service's error or a `Retry-After` | yes | yes |
+/// | status 408, 500, 502, 504; any other 503 | yes | [opt-in](Self::retry_create_in_doubt) |
+/// | no response in time; the connection failed; the body of a success broke off | yes | [opt-in](Self::retry_create_in_doubt) |
+/// | anything else, such as a certificate that is not trusted or a response that is not valid HTTP | no | no |
 ///
-/// The backoff is 800 ms, then twice as long each time, up to 30 s; each is multiplied by a random
-/// factor from 0.8 to 1.2. If the service asks for a longer one (`retry-after-ms`,
-/// `x-ms-retry-after-ms`, `Retry-After`), it gets it. If the backoff would exceed the deadline, the
-/// call fails at once, and the error's [`retry_after`](crate::Error::retry_after) tells the delay. A
-/// create is not repeated with less than a quarter of the deadline left, whatever the reason.
+/// The backoff is 800 ms before the first retry and doubles each time, up to 30 s. Each is multiplied
+/// by a random factor from 0.8 to 1.2. If the service asks for a longer delay (`retry-after-ms`,
+/// `x-ms-retry-after-ms` or `Retry-After`), that delay is used. If it would end after the deadline, the
+/// call fails at once, and [`Error::retry_after`](crate::Error::retry_after) returns it. Creating a user
+/// is never retried with less than a quarter of the deadline left.
 ///
 /// # Examples
 ///
@@ -48,9 +49,9 @@ pub struct RetryPolicy {
 impl RetryPolicy {
     /// Creates a policy without retries.
     ///
-    /// The deadline holds all the same, and a 401 is still answered once with a
-    /// [corrected clock](crate::CommunicationIdentityClientBuilder::clock_correction) or another
-    /// bearer token.
+    /// The deadline still applies. So does the one additional attempt after a 401, with a
+    /// [corrected clock](crate::CommunicationIdentityClientBuilder::clock_correction) or a new bearer
+    /// token.
     #[must_use]
     pub const fn none() -> Self {
         Self::DEFAULT.max_retries(0)
@@ -63,40 +64,45 @@ impl RetryPolicy {
         self
     }
 
-    /// Sets the backoff before the first retry, doubled for each one after. Defaults to 800 ms.
+    /// Sets the backoff before the first retry; it doubles with each retry. Defaults to 800 ms.
     #[must_use]
     pub const fn base_delay(mut self, base_delay: Duration) -> Self {
         self.base_delay = base_delay;
         self
     }
 
-    /// Sets the maximum backoff; the service may ask for a longer one. Defaults to 30 s.
+    /// Sets the maximum backoff, before the random factor. The service may ask for a longer delay.
+    /// Defaults to 30 s.
     #[must_use]
     pub const fn max_delay(mut self, max_delay: Duration) -> Self {
         self.max_delay = max_delay;
         self
     }
 
-    /// Sets when a call ends for good, counted from its start over all attempts and backoff.
-    /// Defaults to 100 s.
+    /// Limits the whole call: all attempts and the backoff between them. Defaults to 100 s.
     ///
-    /// Three things are outside it: a source of bearer tokens; a proxy that sends its own response a
-    /// byte at a time; and, unless the deadline is shorter than what an attempt may take, the
-    /// system's name resolution, which takes 5 s for each try at each name server with common
-    /// settings (`resolv.conf`, `timeout` and `attempts`). With a deadline shorter than
+    /// The limit holds within 10 %, with three exceptions:
+    ///
+    /// - Your [source of bearer tokens](crate::TokenCredential) takes as long as it takes.
+    /// - A proxy that sends its own response a byte at a time is not limited.
+    /// - Name resolution by the system is not limited while there is time left for a whole attempt. It
+    ///   commonly takes 5 s for each try at each name server (`timeout` and `attempts` in
+    ///   `resolv.conf`).
+    ///
+    /// If the deadline is shorter than
     /// [`connect_timeout`](crate::CommunicationIdentityClientBuilder::connect_timeout) plus twice
-    /// [`timeout`](crate::CommunicationIdentityClientBuilder::timeout), names are resolved on a
-    /// helper thread, which costs some 70 µs a call.
+    /// [`timeout`](crate::CommunicationIdentityClientBuilder::timeout), names are resolved on a helper
+    /// thread, which costs some 70 µs a call.
     #[must_use]
     pub const fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// Lets creating a user be repeated as the other operations are. Defaults to false.
+    /// Sets whether creating a user is retried like the other operations. Defaults to false.
     ///
-    /// A create that failed in doubt may have left an orphaned user behind; repeating it may leave
-    /// another, and users cannot be listed.
+    /// An attempt that failed in doubt may have created a user whose id nobody knows. Retrying it
+    /// creates another, and users cannot be listed.
     #[must_use]
     pub const fn retry_create_in_doubt(mut self, retry: bool) -> Self {
         self.retry_create_in_doubt = retry;
@@ -111,13 +117,13 @@ impl RetryPolicy {
         retry_create_in_doubt: false,
     };
 
-    /// When a call ends for good.
+    /// The deadline of a call.
     pub(crate) fn limit(&self) -> Duration {
         self.deadline
     }
 
-    /// The time left to begin another attempt in. One that cannot be repeated needs some for its
-    /// response, or it is sure to end in doubt.
+    /// The time left to begin another attempt. One that is not repeatable needs some for its response,
+    /// or it is sure to end in doubt.
     pub(crate) fn time_to_begin(&self, elapsed: Duration, repeatable: bool) -> Duration {
         let needed = if repeatable { Duration::ZERO } else { self.deadline / 4 };
         self.deadline.saturating_sub(elapsed).saturating_sub(needed)
@@ -148,18 +154,18 @@ impl Default for RetryPolicy {
     }
 }
 
-/// What the decision rests on.
+/// The facts that decide on a retry.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FailedAttempt {
-    /// 1 for the first; one that was repeated only for its authentication does not count.
+    /// 1 for the first; the additional attempt after a 401 does not count.
     pub(crate) number: u32,
     pub(crate) outcome: Outcome,
-    /// Whether the next attempt would be authenticated otherwise: it needs no backoff, and counts as
-    /// no retry.
+    /// Whether the next attempt would be authenticated differently: it needs no backoff, and does not
+    /// count as a retry.
     pub(crate) reauthenticated: bool,
-    /// Whether doing it twice is the same as doing it once.
+    /// Whether the operation is idempotent.
     pub(crate) repeatable: bool,
-    /// What the service asked for.
+    /// The delay that the service asked for.
     pub(crate) server_delay: Option<Duration>,
     /// Since the start of the call.
     pub(crate) elapsed: Duration,

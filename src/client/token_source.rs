@@ -8,17 +8,17 @@ use crate::auth::cache::Cache;
 use crate::error::{Error, ErrorKind};
 use crate::token::AccessToken;
 
-/// How long before its end a token is replaced: as in the official clients.
+/// How long before its expiry a token is replaced: as in the official clients.
 const MARGIN: Duration = Duration::from_secs(10 * 60);
 
-/// Returns a user's token and issues a new one shortly before it expires.
+/// A user's token that renews itself: returned from memory, and issued anew shortly before it expires.
 ///
 /// Created by
 /// [`CommunicationIdentityClient::token_source`](crate::CommunicationIdentityClient::token_source).
-/// It has no thread of its own: whoever asks within ten minutes of the end issues the next token,
-/// while other threads still get the old one. If that fails, the old token is returned for as long
-/// as it is valid, and the next refresh is tried after half of the time that is left. Clones share
-/// the token.
+/// There is no background thread: the first caller within ten minutes of the expiry issues the next
+/// token, while other threads still get the old one. If that fails, the old token is returned for as
+/// long as it is valid, and the next refresh is tried once half of the remaining time has passed.
+/// Clones share the token.
 ///
 /// # Examples
 ///
@@ -28,7 +28,8 @@ const MARGIN: Duration = Duration::from_secs(10 * 60);
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let emulator = Emulator::start()?;
-/// let client = CommunicationIdentityClient::from_connection_string(&emulator.connection_string())?;
+/// let text = emulator.connection_string();
+/// let client = CommunicationIdentityClient::from_connection_string(&text)?;
 /// let user = client.create_user()?;
 ///
 /// let tokens = client.token_source(&user, ["chat"])?;
@@ -43,7 +44,7 @@ struct Inner {
     issue: Box<dyn Fn() -> Result<AccessToken, Error> + Send + Sync>,
     now: Box<dyn Fn() -> SystemTime + Send + Sync>,
     cache: Cache<AccessToken>,
-    /// How long to wait for another thread that issues one.
+    /// How long to wait for another thread that is issuing one.
     patience: Duration,
 }
 
@@ -59,16 +60,16 @@ impl TokenSource {
 
     /// Returns a token that has not expired.
     ///
-    /// Whether it was revoked is not known here: after
+    /// The source does not learn of revocations: after
     /// [`revoke_tokens`](crate::CommunicationIdentityClient::revoke_tokens), create a new source.
     ///
     /// # Errors
     ///
-    /// If there is no valid token: those of
-    /// [`issue_token`](crate::CommunicationIdentityClient::issue_token);
-    /// [`Response`](ErrorKind::Response) if the new token has already expired; and
-    /// [`Connection`](ErrorKind::Connection) if another thread is still issuing one when the
-    /// client's deadline passes, with nothing sent by this thread.
+    /// Fails only if there is no valid token to return, with the errors of
+    /// [`issue_token`](crate::CommunicationIdentityClient::issue_token). In addition,
+    /// [`Response`](ErrorKind::Response) if the new token has already expired, and
+    /// [`Connection`](ErrorKind::Connection) if another thread is still issuing one after the client's
+    /// [deadline](crate::RetryPolicy::deadline).
     pub fn token(&self) -> Result<AccessToken, Error> {
         let Inner { issue, now, cache, patience } = &*self.0;
         let issue = || issue().map(|token| (token.clone(), token.expires_on()));
@@ -112,7 +113,7 @@ mod tests {
         fn sleep(&self, _: Duration) {}
     }
 
-    /// A source whose tokens live an hour, and what moves its time and the emulator's.
+    /// A source of tokens that live an hour, and the function that advances its clock.
     fn setup() -> (Emulator, TokenSource, impl Fn(u64)) {
         let emulator = Emulator::start().unwrap();
         let clock = Ahead::default();
@@ -145,7 +146,7 @@ mod tests {
         let second = source.token().unwrap();
         assert_ne!(second, first);
         assert_eq!(emulator.request_count(), 3);
-        // The old one is not revoked: who still holds it can use it.
+        // The old one is not revoked: whoever still holds it can use it.
         assert!(emulator.is_token_valid(first.token()) && emulator.is_token_valid(second.token()));
         assert_eq!(source.token().unwrap(), second);
         assert_eq!(emulator.request_count(), 3);
@@ -175,15 +176,15 @@ mod tests {
         assert_eq!(emulator.request_count(), 6);
     }
 
-    /// What counts is when the service ends the token.
+    /// The service's time decides when a token expires.
     #[test]
     fn a_wrong_clock_that_was_noticed_does_not_matter() {
         let (emulator, source, client) = setup();
-        // By ours, 65 minutes ahead of the service's, the token ends before it begins.
+        // By our clock, 65 minutes ahead of the service's, the token has expired when it arrives.
         client(65);
         let first = source.token().unwrap();
         assert_eq!(source.token().unwrap(), first);
-        // The user; a refused date, and the same again with the service's.
+        // The user; a rejected date; the same request with the service's date.
         assert_eq!(emulator.request_count(), 3);
     }
 }

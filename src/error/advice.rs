@@ -5,16 +5,16 @@ use std::time::Duration;
 use crate::error::ServiceError;
 use crate::error::excerpt::excerpt;
 
-/// What a request was authenticated with, and so what a 401 can be about.
+/// How a request was authenticated, and so what a 401 can be about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Authenticated {
     BearerToken,
     Signature,
-    /// Dated with the service's time, which this machine's clock does not show.
+    /// Dated with the service's time, which differs from this machine's clock.
     SignatureOfServiceTime,
 }
 
-/// A response that is not a success, as far as advice depends on it.
+/// The facts of an unsuccessful response that advice depends on.
 pub(crate) struct Refusal<'a> {
     pub(crate) status: u16,
     pub(crate) service: &'a ServiceError,
@@ -22,7 +22,7 @@ pub(crate) struct Refusal<'a> {
     /// The `Location` header.
     pub(crate) location: Option<&'a str>,
     pub(crate) authenticated: Authenticated,
-    /// Seconds from this machine's clock to the service's, if they explain a 401.
+    /// The clock skew in seconds, positive if the service is ahead, if it explains a 401.
     pub(crate) clock_skew: Option<i64>,
 }
 
@@ -59,7 +59,7 @@ impl Refusal<'_> {
             (400, _) if self.targets("scopes") => {
                 "the scopes are chat, chat.join, chat.join.limited, voip and voip.join"
             }
-            // The service's names for these are not those of the arguments.
+            // The service's names for these differ from those of the arguments.
             (400, _) if self.targets("appId") => {
                 "client_id must be the id of the Entra application that the Teams user's token was issued to"
             }
@@ -98,7 +98,7 @@ impl Refusal<'_> {
         self.retry_after.is_some_and(|delay| !delay.is_zero())
     }
 
-    /// In whole seconds, rounded up.
+    /// Rounds up to whole seconds.
     fn wait(&self) -> String {
         match self.retry_after.filter(|delay| !delay.is_zero()) {
             Some(delay) => {
@@ -128,7 +128,7 @@ impl Refusal<'_> {
         message.is_some_and(|message| message.contains("x-ms-content-sha256"))
     }
 
-    /// In any case: the service spells a missing member differently from a wrong one.
+    /// Ignores case: the service spells the target of a missing member differently from a wrong one.
     fn targets(&self, member: &str) -> bool {
         self.service.target.as_ref().is_some_and(|target| target.eq_ignore_ascii_case(member))
     }

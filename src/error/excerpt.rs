@@ -1,10 +1,10 @@
-//! Foreign text made fit to show.
+//! Text from elsewhere, made safe to print.
 
-/// Longest piece of a foreign text that an error repeats, in characters.
+/// How much of a text from elsewhere an error repeats, in characters.
 const EXCERPT_CHARS: usize = 200;
 
-/// Cleans a foreign text for one line of an error: no control characters, nothing as long as a key,
-/// a signature or a token, not too long. User ids are kept whole.
+/// Cleans a text from elsewhere for one line of an error: removes control characters, redacts anything
+/// as long as a key, a signature or a token, and cuts it off. User ids are kept whole.
 pub(crate) fn excerpt(text: &str) -> String {
     const LONGEST_HARMLESS_RUN: usize = 39;
     let mut line = String::new();
@@ -33,8 +33,8 @@ pub(crate) fn excerpt(text: &str) -> String {
     excerpt
 }
 
-/// Whether a character could break a line, or show a text as another one: control characters, line
-/// and paragraph separators, and the marks that set the direction of writing.
+/// Whether a character could break a line or disguise a text: control characters, line and paragraph
+/// separators, and text-direction marks.
 pub(crate) fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -47,12 +47,12 @@ pub(crate) fn is_invisible(c: char) -> bool {
         )
 }
 
-/// Characters of base64, with those that escape others in JSON, URLs and HTML.
+/// The characters of base64, and those that escape others in JSON, URLs and HTML.
 fn is_secret_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || "+/=-_.\\%&#;".contains(c)
 }
 
-/// Whether it is what follows `8:acs:` in a user id, perhaps at the end of a sentence.
+/// Whether it is the part of a user id after `8:acs:`, perhaps at the end of a sentence.
 fn is_id(run: &str) -> bool {
     run.trim_end_matches('.').split('_').all(is_guid)
 }
@@ -88,7 +88,7 @@ mod tests {
                 "<p>VS&#43;r3cwwHTFA73wWLZcZpz2tbVSwhA5kYV&#x2F;VQi4JuNI&#x3D;</p>",
                 "<p>[redacted]</p>",
             ),
-            // A key in hexadecimal is no id.
+            // A key in hexadecimal is not an id.
             ("68810419818922fb0263dd6ee4b9c56537dbad914aa7324a119fce26778a286e", "[redacted]"),
         ] {
             assert_eq!(excerpt(text), expected);

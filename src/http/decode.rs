@@ -1,7 +1,6 @@
-//! The bytes of a success → what the operation returns.
+//! Turns the body of a success into what the operation returns.
 //!
-//! The members are read as they come by, so that what was read before a body turns out to be broken
-//! is not lost.
+//! Members are read one by one, so that those before a defect in the body are not lost.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -15,7 +14,7 @@ use crate::timestamp::parse_rfc3339;
 use crate::token::AccessToken;
 use crate::user::{CommunicationUserDetails, CommunicationUserIdentifier};
 
-/// Why a success cannot be used.
+/// Why the response of a success cannot be used.
 pub(crate) struct Undecodable {
     pub(crate) problem: &'static str,
     pub(crate) cause: Option<JsonError>,
@@ -55,10 +54,10 @@ pub(crate) fn token_valid_at(reply: &Reply, now: SystemTime) -> Result<AccessTok
     Ok(token)
 }
 
-/// The id of the user that a response tells of, however broken the rest of it is.
+/// The id of the user in a response, however broken the rest of it is.
 pub(crate) fn created_user(reply: &Reply) -> Option<CommunicationUserIdentifier> {
     let mut members = Members::default();
-    // A failure leaves the members that came before it.
+    // A defect leaves the members that came before it.
     let _ = members.read(reply);
     members.user().ok()
 }
@@ -72,8 +71,7 @@ fn members(reply: &Reply) -> Result<Members, Undecodable> {
     Ok(members)
 }
 
-/// The members that any operation returns, each in the object where it belongs or, unless it is
-/// there, at the top.
+/// The members of all operations' responses: each in its own object, or else at the top.
 #[derive(Default)]
 struct Members {
     within: Within,
@@ -95,14 +93,14 @@ enum Within {
 
 impl Members {
     fn read(&mut self, reply: &Reply) -> serde_json::Result<()> {
-        // The end of the input is not asked for: what follows the object changes nothing.
+        // The end of the input is not checked: what follows the object does not matter.
         let mut json = serde_json::Deserializer::from_slice(reply.text());
         Value(Some(self)).deserialize(&mut json).map(drop)
     }
 
     fn user(&self) -> Result<CommunicationUserIdentifier, Undecodable> {
         let id = self.id.as_deref().ok_or(missing("its body has no identity"))?;
-        // The parser's own error repeats nothing of it either, but names the argument of a caller.
+        // Not the parser's error, which reads as if it were about a caller's argument.
         id.parse().map_err(|_| missing("its identity has no proper id"))
     }
 
@@ -135,8 +133,8 @@ const fn missing(problem: &'static str) -> Undecodable {
     Undecodable { problem, cause: None }
 }
 
-/// Any value: a text is returned, and an object gives its members, if they are asked for. Of any
-/// other type, and so of a wrong one, nothing is left.
+/// Reads any value: returns a string, and reads the members of an object if they are wanted. A value of any
+/// other type counts as missing.
 struct Value<'a>(Option<&'a mut Members>);
 
 impl<'de> DeserializeSeed<'de> for Value<'_> {
@@ -217,7 +215,7 @@ impl<'de> Visitor<'de> for Value<'_> {
     }
 }
 
-/// A member's name, read without keeping its text.
+/// The name of a member, recognized without a copy of its text.
 enum Name {
     Object(Within),
     Id,
@@ -257,7 +255,7 @@ impl<'de> Deserialize<'de> for Name {
     }
 }
 
-/// Where a body stopped being JSON. The parser's own error may quote the body, and with it a token.
+/// Where the JSON of a body breaks off. The parser's own error may quote the body, and with it a token.
 #[derive(Debug)]
 pub(crate) struct JsonError {
     line: usize,

@@ -4,16 +4,16 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use ureq::http::HeaderValue;
 
-/// What is known of kept connections.
+/// Whether the server keeps connections alive, as far as is known.
 ///
-/// A server that closes after each response, without saying so, closes a kept connection just when
-/// the next request is on its way: that would leave a create in doubt. So a create uses one only if
-/// the server said that it keeps them, and none was found to have ended all the same.
+/// A server that closes after each response without saying so may close a kept connection while the
+/// next request is on its way, which would leave a create in doubt. So a create uses a kept connection
+/// only if the last response promised `Connection: keep-alive` and no such connection broke before.
 #[derive(Default)]
 pub(super) struct Keeping(AtomicU8);
 
 impl Keeping {
-    /// There is none yet.
+    /// No response yet.
     const NONE: u8 = 0;
     const PROMISED: u8 = 1;
     const NOT_PROMISED: u8 = 2;
@@ -29,7 +29,7 @@ impl Keeping {
         let new = if promised { Self::PROMISED } else { Self::NOT_PROMISED };
         let old = self.0.load(Ordering::Relaxed);
         if old != new && old != Self::BROKEN {
-            // What another thread found broken meanwhile stays so.
+            // Must not overwrite what another thread found broken meanwhile.
             let _ = self.0.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed);
         }
     }

@@ -1,4 +1,4 @@
-//! What a failed attempt may have done: the one place that decides it.
+//! Decides what a failed attempt may have done. Nothing else does.
 
 use std::io;
 
@@ -6,19 +6,19 @@ use ureq::Timeout;
 
 use crate::http::reply::{Flaw, Reply};
 
-/// What is known of an attempt that failed.
+/// What a failed attempt may have done, and whether another makes sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
-    /// Whether the service may have done what was asked.
+    /// Whether the service may have processed the request.
     pub(crate) maybe_processed: bool,
-    /// Whether another attempt may end otherwise.
+    /// Whether another attempt may succeed.
     pub(crate) transient: bool,
 }
 
 impl Outcome {
-    /// Not processed, this time.
+    /// Not processed this time.
     pub(crate) const NOT_PROCESSED: Self = Self { maybe_processed: false, transient: true };
-    /// It is known what happened, and another attempt would not change it.
+    /// It is known what happened, and a retry would not change it.
     pub(crate) const SETTLED: Self = Self { maybe_processed: false, transient: false };
     const UNKNOWN: Self = Self { maybe_processed: true, transient: true };
     const UNKNOWN_FOR_GOOD: Self = Self { maybe_processed: true, transient: false };
@@ -29,11 +29,11 @@ impl Outcome {
         match reply.status.as_u16() {
             200..=299 if matches!(reply.flaw, Some(Flaw::Cut(_))) => Self::UNKNOWN,
             429 => Self::NOT_PROCESSED,
-            // Azure Front Door answers 503 on its own as well, when the origin was too slow or its
-            // response unreadable: only the service's word counts.
+            // Azure Front Door sends a 503 of its own if the origin was too slow or its response
+            // unreadable, so only a 503 of the service itself counts.
             503 if is_service => Self::NOT_PROCESSED,
             408 | 500 | 502 | 503 | 504 => Self::UNKNOWN,
-            // 303 points to what a request has led to.
+            // 303 points to the result of a request that was processed.
             303 => Self::UNKNOWN_FOR_GOOD,
             // Redirected, rejected or not understood.
             300..=499 | 501 | 505 => Self::SETTLED,
@@ -41,8 +41,8 @@ impl Outcome {
         }
     }
 
-    /// The outcome of an attempt without a response. `sending` is whether the request is known to
-    /// have begun to leave, or that it has not.
+    /// The outcome of an attempt without a response. `sending` tells whether the request had begun to
+    /// leave; `None` if that is unknown.
     pub(crate) fn of_error(error: &ureq::Error, sending: Option<bool>) -> Self {
         let sent = match sending {
             Some(false) => false,
@@ -58,8 +58,8 @@ impl Outcome {
     }
 }
 
-/// Errors that only occur before the first byte of a request leaves. Anything else may have come
-/// after it.
+/// Whether the error only occurs before the first byte of a request leaves. Any other may have come
+/// later.
 fn surely_before_sending(error: &ureq::Error) -> bool {
     use io::ErrorKind as Io;
 
@@ -91,14 +91,14 @@ fn surely_before_sending(error: &ureq::Error) -> bool {
         ureq::Error::Rustls(_) => true,
         #[cfg(any(feature = "rustls", feature = "native-tls"))]
         ureq::Error::Pem(_) => true,
-        // Reading and writing fail with IO errors; this one is of the handshake.
+        // Comes from the handshake: reading and writing fail with IO errors.
         #[cfg(feature = "native-tls")]
         ureq::Error::NativeTls(_) => true,
         _ => false,
     }
 }
 
-/// What std says of `getaddrinfo`: its kind is one that cannot be named.
+/// Whether name resolution failed. Its `ErrorKind` cannot be named, so the text of std decides.
 fn is_unknown_host(error: &io::Error) -> bool {
     const WSAHOST_NOT_FOUND: i32 = 11001;
     const WSANO_DATA: i32 = 11004;
@@ -123,7 +123,7 @@ fn is_permanent(error: &ureq::Error) -> bool {
         | ureq::Error::Tls(_)
         | ureq::Error::TlsRequired => true,
         ureq::Error::ConnectProxyFailed(reason) => refuses_for_good(reason),
-        // What it sent is not TLS, not HTTP, or comes with a certificate that is not trusted.
+        // The server does not speak TLS or HTTP, or its certificate is not trusted.
         ureq::Error::Io(error) => error.kind() == io::ErrorKind::InvalidData,
         ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => true,
         #[cfg(feature = "rustls")]
@@ -136,7 +136,7 @@ fn is_permanent(error: &ureq::Error) -> bool {
     }
 }
 
-/// A proxy that says no, in contrast to one that failed, is busy or said nothing.
+/// Whether the proxy refused, in contrast to one that failed, is busy or did not respond.
 fn refuses_for_good(reason: &str) -> bool {
     let status = reason.strip_prefix("proxy server responded ").unwrap_or_default();
     status.starts_with(['3', '4']) && !status.starts_with("408") && !status.starts_with("429")
@@ -154,8 +154,8 @@ pub(crate) fn blames_certificate(error: &ureq::Error) -> bool {
     }
 }
 
-/// By its text, since the type of rustls's error cannot be named without depending on it. Not by
-/// the word alone: a server may send an alert about the *client's* certificate after the request.
+/// Decides by the text, since naming the type of rustls's error takes a dependency on it. The word
+/// alone is not enough: a server may send an alert about the *client's* certificate after the request.
 fn rejects_certificate(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::InvalidData
         && error.to_string().starts_with("invalid peer certificate")
@@ -202,7 +202,7 @@ mod tests {
         assert_eq!(Outcome::of_reply(&long, false), Outcome::UNKNOWN_FOR_GOOD);
     }
 
-    /// Only what is known to come before the first byte counts as not sent.
+    /// Only an error that is known to come before the first byte counts as not sent.
     #[test]
     fn errors_that_could_come_later_leave_doubt_where_nothing_else_is_known() {
         let io =

@@ -1,4 +1,4 @@
-//! The proxy that the environment names, checked: ureq goes straight out where it cannot use one.
+//! Checks the proxy that the environment names: if ureq cannot use it, it silently connects directly.
 
 use std::env;
 use std::ffi::OsStr;
@@ -8,7 +8,7 @@ use ureq::{Proxy, ProxyProtocol};
 
 use crate::error::Error;
 
-/// In ureq's order.
+/// In ureq's order of precedence.
 const VARIABLES: [&str; 6] =
     ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
 

@@ -1,4 +1,4 @@
-//! A response as it came, and what its parts mean.
+//! A response as received, and the meaning of its parts.
 
 use std::error::Error as StdError;
 use std::iter;
@@ -10,24 +10,24 @@ use ureq::http::{HeaderMap, StatusCode};
 use crate::error::excerpt::excerpt;
 use crate::error::{ErrorDetail, ServiceError};
 
-/// A response as it came.
+/// A response as received.
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
-    /// What kept us from having the whole body.
+    /// Why the body is incomplete.
     pub(crate) flaw: Option<Flaw>,
 }
 
 pub(crate) enum Flaw {
-    /// Longer than we are willing to read.
+    /// Longer than the client reads.
     TooLong,
-    /// The connection failed, or the time ended, before the body did.
+    /// The connection failed, or time ran out, before the end of the body.
     Cut(Box<dyn StdError + Send + Sync>),
 }
 
 impl Reply {
-    /// The body without what some servers and proxies put around it: a byte order mark, NULs.
+    /// The body without the byte order mark and NULs that some servers and proxies put around it.
     pub(crate) fn text(&self) -> &[u8] {
         let text = self.body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&self.body);
         let end = text.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
@@ -52,14 +52,15 @@ impl Reply {
         httpdate::parse_http_date(self.header("date")?).ok()
     }
 
-    /// The delay that the server asks for, in the order of precedence of the official clients.
+    /// The delay that the server asks for, with the precedence of the official clients.
     pub(crate) fn retry_after(&self, now: SystemTime) -> Option<Duration> {
         let text = |name| self.header(name).map(str::trim);
         let millis = |name| text(name).and_then(whole).map(Duration::from_millis);
         let seconds = || text("retry-after").and_then(whole).map(Duration::from_secs);
         let until = || {
             let at = httpdate::parse_http_date(text("retry-after")?).ok()?;
-            // Against the response's own clock: ours may be wrong. A past date asks for no delay.
+            // Relative to the response's own `Date`: our clock may be wrong. A past date asks for no
+            // delay.
             Some(at.duration_since(self.date().unwrap_or(now)).unwrap_or_default())
         };
         millis("retry-after-ms")
@@ -68,8 +69,8 @@ impl Reply {
             .or_else(until)
     }
 
-    /// An id for Microsoft's support. It may be as long as a secret, so it is not cleaned as other
-    /// foreign text is; but what looks like a signature or a token is not taken for one.
+    /// An id for Microsoft's support. It may be as long as a secret, so it is not cleaned like other text
+    /// from elsewhere; a value that looks like a signature or a token is dropped.
     pub(crate) fn correlation_id(&self, name: &str) -> Option<&str> {
         const LONGEST: usize = 256;
         const SIGNATURE: usize = 44;
@@ -88,8 +89,7 @@ impl Reply {
 /// The causes that the service lists below an error: its `details`, and the chain of its
 /// `innererror`s.
 fn details_of(envelope: &Value) -> Vec<ErrorDetail> {
-    // The interface's definition has both; no response was ever seen to have them, so there is no
-    // telling how deep.
+    // The API's definition has both, but no recorded response does, so their depth is unknown.
     const MOST: usize = 16;
     let details = envelope.get("details").and_then(Value::as_array).into_iter().flatten();
     let inner = iter::successors(envelope.get("innererror"), |error| error.get("innererror"));
@@ -105,8 +105,8 @@ fn text_in<'a>(json: &'a Value, name: &str) -> Option<&'a str> {
     json.get(name)?.as_str()
 }
 
-/// A number that is not negative, its fraction rounded up; one that is too large counts as the
-/// largest.
+/// Reads a number that is not negative, and rounds a fraction up. A number that is too large counts as
+/// the largest.
 fn whole(text: &str) -> Option<u64> {
     let (integer, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

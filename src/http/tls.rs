@@ -1,4 +1,4 @@
-//! The TLS library and the root certificates.
+//! The choice of TLS library and root certificates.
 
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 use ureq::tls::{PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
@@ -8,9 +8,10 @@ use crate::error::Error;
 
 /// The TLS library for https, and the root certificates it trusts.
 ///
-/// A variant exists if the cargo feature of its name is enabled. Enabling a feature does not change
-/// the default: it is [`Rustls`](Self::Rustls) if the feature `rustls` is enabled (as it is by
-/// default), and the system's library otherwise. For roots of your own, see
+/// A variant exists if the cargo feature of its name is enabled. The default is
+/// [`Rustls`](Self::Rustls) with the feature `rustls`, which is on by default, and the system's library
+/// without it; enabling another feature beside `rustls` does not change it. To trust a private
+/// certificate authority, see
 /// [`root_certificates`](crate::CommunicationIdentityClientBuilder::root_certificates).
 ///
 /// # Examples
@@ -38,7 +39,7 @@ pub enum Tls {
 }
 
 impl Tls {
-    /// `None` where the crate was built without TLS.
+    /// `None` if the crate was built without TLS.
     #[cfg(feature = "rustls")]
     pub(crate) const DEFAULT: Option<Self> = Some(Self::Rustls);
     #[cfg(all(feature = "native-tls", not(feature = "rustls")))]

@@ -1,4 +1,5 @@
-//! The only file that does IO: the ureq agent, what always holds on it, and its errors sorted.
+//! The only file that does IO: the ureq agent, its invariant settings, and the classification of its
+//! errors.
 
 use std::io::{self, Read};
 use std::time::Duration;
@@ -16,39 +17,39 @@ use crate::http::tls::Tls;
 
 const MAX_BODY_BYTES: u64 = 1024 * 1024;
 
-/// Well below the buffers, so that a head that is too long is told from a connection that ended.
+/// Well below the buffer size, so that an oversized head can be told from a connection that ended.
 const MAX_HEAD_BYTES: usize = 24 * 1024;
 
-/// Requests and responses fit several times; larger buffers are paid for at every new connection.
+/// Several times the size of requests and responses; larger buffers cost time at every new connection.
 const BUFFER_BYTES: usize = 32 * 1024;
 
-/// More threads than share one client; idle connections cost nothing but a socket.
+/// More than the threads that share one client; an idle connection costs only a socket.
 const MAX_IDLE_CONNECTIONS: usize = 64;
 
-/// A new TLS connection costs more than a probe of a kept one.
+/// A new TLS connection costs more than probing a kept one.
 const MAX_IDLE_AGE: Duration = Duration::from_secs(60);
 
-/// For those who set a timeout of `Duration::MAX`: ureq adds timeouts to instants, and panics where
-/// there is no such instant.
+/// Caps a timeout of `Duration::MAX`: ureq adds timeouts to instants, and panics if there is no such
+/// instant.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 pub(crate) struct Transport {
     agent: Agent,
-    /// Whether the agent is of our own making, and does what we think it does.
+    /// Whether we built the agent, so that it has no middleware.
     is_ours: bool,
-    /// Whether the agent itself has all the settings that we depend on.
+    /// Whether the agent itself has all the settings that the client depends on.
     is_configured: bool,
     limits: Limits,
-    /// An attempt with at least this much time left needs no limit beside the agent's own.
+    /// An attempt with at least this much time left needs no limit but the agent's own.
     longest_attempt: Duration,
     keeping: Keeping,
 }
 
 /// How long the phases of an attempt may take.
 ///
-/// A limit on the whole attempt would make ureq resolve every name on a helper thread, and a read
-/// limit that changes would cost a system call for each read. So the phases have constant limits,
-/// and the whole has one only where the deadline is near.
+/// A limit on the whole attempt makes ureq resolve every name on a helper thread, and a changing read
+/// limit costs a system call for each read. So the phases have constant limits, and the whole has one
+/// only if the deadline is near.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
     connect: Duration,
@@ -66,19 +67,20 @@ impl Limits {
         Self { connect: connect.min(LONGEST), response: response.min(LONGEST) }
     }
 
-    /// Constant, so that it costs no system call; but ureq applies it to connecting as well.
+    /// Constant, so that it costs no system call. ureq applies it to connecting as well, so a limit that
+    /// is shorter than that of connecting cannot be used.
     fn per_read(self) -> Option<Duration> {
         (self.response >= self.connect).then_some(self.response)
     }
 
-    /// The limit on a response's head, and again on its body, as a whole. Silence is ended by the
-    /// limit on each read, where there is one, before this comes near enough to shorten it.
+    /// The limit on a response's whole head, and again on its whole body. If the server falls silent, the
+    /// limit on each read, if there is one, ends the wait before this one comes near enough to shorten it.
     fn whole(self) -> Duration {
         self.per_read().map_or(self.response, |limit| limit + limit / 20)
     }
 
-    /// Connecting gets a little less than the time left, so that an attempt that ends while
-    /// connecting says so.
+    /// Connecting gets a little less than the time left, so that an attempt that times out while
+    /// connecting is known to have been in that phase.
     fn within(self, time_left: Duration) -> Self {
         Self { connect: self.connect.min(time_left.saturating_sub(time_left / 10)), ..self }
     }
@@ -88,8 +90,8 @@ impl Limits {
     }
 }
 
-/// What must hold for every request, on the agent or on the request: one text for two types of
-/// ureq's builder.
+/// The settings of every request, set on the agent or on the request: a macro, since ureq's builders
+/// for the two are different types.
 macro_rules! with_invariants {
     ($config:expr, $limits:expr) => {
         $config
@@ -105,7 +107,7 @@ macro_rules! with_invariants {
 }
 
 impl Transport {
-    /// An agent of our own.
+    /// Builds the client's own agent.
     pub(crate) fn new(
         endpoint: &Endpoint,
         user_agent: &str,
@@ -120,14 +122,14 @@ impl Transport {
             ));
         }
         let config = Agent::config_builder()
-            // Seen by proxies; the service sees the header of the request.
+            // For proxies; the service sees the header of the request.
             .user_agent(user_agent)
             .input_buffer_size(BUFFER_BYTES)
             .output_buffer_size(BUFFER_BYTES)
             .max_idle_connections(MAX_IDLE_CONNECTIONS)
             .max_idle_connections_per_host(MAX_IDLE_CONNECTIONS)
             .max_idle_age(MAX_IDLE_AGE)
-            // No proxy can reach this machine's loopback, and plain http must not leave it.
+            // A proxy cannot reach this machine's loopback, and plain http must not leave it.
             .proxy(if endpoint.is_loopback() { None } else { proxy::from_env(&url(endpoint)?)? });
         let config = with_invariants!(config, limits.within(deadline));
         #[cfg(any(feature = "rustls", feature = "native-tls"))]
@@ -137,9 +139,9 @@ impl Transport {
         };
         #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
         let _ = own_roots;
-        // A deadline that is shorter than the phases together is the agent's own limit, so that
-        // first attempts run on its own settings: with settings on a request, ureq builds the TLS
-        // configuration anew and resumes no session.
+        // A deadline that is shorter than all phases together becomes the agent's own limit, so that
+        // first attempts need no settings of their own: with those, ureq builds the TLS configuration
+        // again and resumes no session.
         let (config, longest_attempt) = if limits.longest_attempt() <= deadline {
             (config, limits.longest_attempt())
         } else {
@@ -155,8 +157,8 @@ impl Transport {
         })
     }
 
-    /// The caller's agent, with its TLS roots, proxy, resolver; what must hold is set on every
-    /// request, unless the agent has it already.
+    /// Takes the caller's agent, with its TLS settings, proxy and resolver. The invariant settings go on
+    /// every request, unless the agent already has them.
     ///
     /// Fails if the agent has a timeout that cannot be added to an instant: ureq would panic.
     pub(crate) fn with_agent(agent: Agent, limits: Limits) -> Result<Self, Error> {
@@ -181,8 +183,8 @@ impl Transport {
         })
     }
 
-    /// The limits on connecting, a response's head and its body, of an agent that has them, follows
-    /// no redirects and takes no status for an error.
+    /// The agent's limits on connecting, the head and the body of a response. `None` unless it has all
+    /// three, follows no redirects and does not turn statuses into errors.
     fn limits_of(agent: &Agent) -> Option<[Duration; 3]> {
         let config = agent.config();
         let timeouts = config.timeouts();
@@ -193,7 +195,7 @@ impl Transport {
 
     /// Sends one request and reads its response, whatever its status.
     ///
-    /// One that must not be repeated gets a connection that is likely to be alive.
+    /// A request that must not be repeated only uses a connection that is likely to be alive.
     pub(crate) fn send(
         &self,
         request: Request<()>,
@@ -230,8 +232,8 @@ impl Transport {
                 Ok(Reply { status: parts.status, headers: parts.headers, body, flaw })
             }
             Err(error) => {
-                // The mark is exact where it can be trusted: middleware of the caller's may send
-                // another body, and without a body there is none.
+                // The mark is exact, but says nothing without a body, and proves nothing if it is
+                // unset on the caller's agent: its middleware may have sent another body.
                 let sending = match (sent.begun, self.is_ours && !body.is_empty()) {
                     (true, _) => Some(true),
                     (false, true) => Some(false),
@@ -247,7 +249,7 @@ impl Transport {
     }
 }
 
-/// An attempt that got no response, as an error.
+/// The error of an attempt that got no response.
 fn no_response(cause: ureq::Error, outcome: Outcome) -> Error {
     let (kind, problem) = describe(&cause, outcome);
     Error::new(kind, problem).with_source(cause)
@@ -296,8 +298,8 @@ fn describe(cause: &ureq::Error, outcome: Outcome) -> (ErrorKind, &'static str) 
     (ErrorKind::Connection, problem)
 }
 
-/// A request body that notes when the transport begins to read it, which is once the connection
-/// stands and the head is written.
+/// A request body that records whether the transport began to read it, which happens once the
+/// connection is established and the head is written.
 struct Marked<'a> {
     rest: &'a [u8],
     begun: bool,
@@ -311,7 +313,7 @@ impl Read for Marked<'_> {
 }
 
 fn read(mut body: Body) -> (Vec<u8>, Option<Flaw>) {
-    // What is announced may be wrong or too much: it is only a hint.
+    // The announced length may be wrong or huge: it is only a hint.
     let length = body.content_length().unwrap_or_default().min(64 * 1024);
     let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
     let flaw = match body.as_reader().take(MAX_BODY_BYTES + 1).read_to_end(&mut bytes) {
@@ -354,7 +356,7 @@ mod tests {
         assert!(config.proxy().is_none());
 
         let timeouts = config.timeouts();
-        // Each of these would cost a thread for every call.
+        // Each of these would cost a thread in every call.
         assert_eq!((timeouts.global, timeouts.per_call, timeouts.resolve), (None, None, None));
         assert_eq!(timeouts.connect, Some(10 * SECOND));
         assert_eq!(config.timeout_per_read(), Some(30 * SECOND));

@@ -35,8 +35,7 @@ fn a_page_in_place_of_an_empty_answer_is_no_success() {
         server.client().revoke_tokens(&user).unwrap_err(),
     ] {
         assert_eq!((error.kind(), error.status()), (ErrorKind::Response, Some(200)));
-        let problem =
-            ": the service reported success (200), but 204 was expected [";
+        let problem = ": the service reported success (200), but 204 was expected [";
         assert!(error.to_string().contains(problem), "{error}");
     }
     let other = Server::answering("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n");

@@ -58,7 +58,7 @@ a wrong key: check the key
 nobody there: check endpoint, network and proxy; nothing was sent
 no bearer token: log in again, or see what the source of tokens says; nothing was sent
 too many requests: try again in 30 s
-a service that is down: try again later
+a service that is down: there may be a user now whose id nobody knows
 a service that says nothing: there may be a user now whose id nobody knows
 a connection that breaks: there may be a user now whose id nobody knows
 a user without a token: use or delete 8:acs:guest: nobody else knows that it exists
@@ -96,7 +96,7 @@ fn a_variable_that_is_not_utf_8_is_not_taken_for_none() {
     for name in WITH_THE_VARIABLE {
         let output = run(example(name).env(VARIABLE, OsStr::from_bytes(b"\xff")));
         let stderr = String::from_utf8(output.stderr).unwrap();
-        assert!(stderr.contains(&format!("{VARIABLE} is not UTF-8")), "{name}: {stderr}");
+        assert!(stderr.contains(&format!("{VARIABLE} is not valid UTF-8")), "{name}: {stderr}");
         assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{name}");
     }
 }

@@ -1,4 +1,4 @@
-//! Calls whose waits take no time, because the clock is the test's, over real sockets.
+//! Calls over real sockets, with a test clock for which backoff takes no time.
 
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,7 @@ use crate::{
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// Stands still but for sleeping, which only moves it.
+/// A clock that only moves when somebody sleeps, and then at once.
 #[derive(Clone)]
 struct TestClock(Arc<State>);
 
@@ -82,13 +82,12 @@ fn user() -> CommunicationUserIdentifier {
     "8:acs:resource_user".parse().unwrap()
 }
 
-/// The service's own word that it did not process the request: a create may be repeated.
+/// A 503 by which the service itself says that it did not process the request: a create may be retried.
 fn busy() -> Fault {
     Fault::respond(503).body(r#"{"error":{"code":"ServiceUnavailable","message":"Busy."}}"#)
 }
 
-/// What anybody who has the key would say of a request, by the published recipe and nothing of this
-/// crate's.
+/// Verifies a request with the key, by the published scheme and without any code of this crate.
 fn is_signed_right(request: &RecordedRequest, key: &str) -> bool {
     let header = |name| request.header(name).unwrap();
     let hash = BASE64.encode(Sha256::digest(request.body()));
@@ -112,7 +111,7 @@ fn is_signed_right(request: &RecordedRequest, key: &str) -> bool {
 fn each_attempt_is_dated_and_signed_anew() {
     let emulator = Emulator::start().unwrap();
     let clock = TestClock::at(SystemTime::now());
-    // A second is the finest difference that the header can show.
+    // The header has whole seconds.
     let policy = RetryPolicy::default().base_delay(Duration::from_secs(5));
     let client = builder(&emulator, &clock).retry_policy(policy).build().unwrap();
     emulator.inject(busy().times(2));
@@ -175,7 +174,7 @@ fn waits_are_those_of_the_documentation() {
     assert_eq!(error.retry_after(), None);
 }
 
-/// What the client waits for after a 503 with these headers, and what its error says in the end.
+/// How long the client waits after a 503 with these headers, and the delay that its error returns.
 fn wait_after(headers: &[(&str, &str)]) -> (Duration, Option<Duration>) {
     let emulator = Emulator::start().unwrap();
     let fault =
@@ -183,7 +182,7 @@ fn wait_after(headers: &[(&str, &str)]) -> (Duration, Option<Duration>) {
     emulator.inject(fault(busy()).times(2));
     let clock = TestClock::at(SystemTime::now());
     let error = builder(&emulator, &clock)
-        // Its own waits are 8 to 12 s.
+        // The client's own backoff is 8 to 12 s.
         .retry_policy(RetryPolicy::default().max_retries(1).base_delay(Duration::from_secs(10)))
         .build()
         .unwrap()
@@ -201,14 +200,14 @@ fn the_servers_delay_is_found_in_its_order() {
         (&[("retry-after-ms", "30000")][..], 30),
         (&[("x-ms-retry-after-ms", "40000")], 40),
         (&[("Retry-After", "50")], 50),
-        // Counted from the answer's own date: this machine's clock may be wrong.
+        // Relative to the response's own date: this machine's clock may be wrong.
         (&[("Retry-After", "Wed, 13 Apr 2022 18:10:12 GMT"), DATE], 60),
         (
             &[("Retry-After", "50"), ("x-ms-retry-after-ms", "40000"), ("retry-after-ms", "30000")],
             30,
         ),
         (&[("Retry-After", "50"), ("x-ms-retry-after-ms", "40000")], 40),
-        // What is nonsense is passed over.
+        // Nonsense is ignored.
         (&[("retry-after-ms", "soon"), ("x-ms-retry-after-ms", "40000")], 40),
         (&[("retry-after-ms", "-1"), ("x-ms-retry-after-ms", ""), ("Retry-After", "50")], 50),
     ] {
@@ -227,7 +226,7 @@ fn a_servers_delay_that_is_short_past_or_nonsense_leaves_the_clients_own() {
         (&[("Retry-After", "0")], ZERO),
         (&[PAST], ZERO),
         (&[("Retry-After", "3")], Some(Duration::from_secs(3))),
-        // The first that can be read has the word, even if it says 0.
+        // The first readable header counts, even if it says 0.
         (&[("retry-after-ms", "0"), ("Retry-After", "60")], ZERO),
         (&[("Retry-After", "soon")], None),
         (&[("Retry-After", "")], None),
@@ -272,11 +271,11 @@ fn the_deadline_counts_the_waits() {
     emulator.inject(busy().header("Retry-After", "40").times(u64::MAX));
     let clock = TestClock::at(SystemTime::now());
     let error = client(&emulator, &clock).issue_token(&user(), ["voip"]).unwrap_err();
-    // Two waits of 40 s fit into 100 s, and a third does not.
+    // Two delays of 40 s fit into 100 s, and a third does not.
     assert_eq!(clock.slept(), [Duration::from_secs(40); 2]);
     assert_eq!((error.attempts(), error.elapsed()), (3, Duration::from_secs(80)));
 
-    // A create would not have the time for its answer then.
+    // A create would not have enough time for its response.
     let clock = TestClock::at(SystemTime::now());
     let error = client(&emulator, &clock).create_user().unwrap_err();
     assert_eq!(clock.slept(), [Duration::from_secs(40)]);
@@ -305,7 +304,7 @@ fn nothing_is_sent_with_a_date_that_http_cannot_write() {
         assert_eq!(emulator.request_count(), 0);
         assert!(clock.slept().is_empty());
 
-        // The client is not spoilt by it.
+        // The client keeps working afterwards.
         clock.set(SystemTime::now());
         client.create_user().unwrap();
     }
@@ -341,7 +340,7 @@ fn a_corrected_request_is_signed_right_and_keeps_its_retries() {
     let clock = TestClock::at(SystemTime::now() + 2 * HOUR);
     let client = client(&emulator, &clock);
     emulator.inject(busy().times(2));
-    // The first answer that tells of the clock is the third.
+    // The clock is found to be wrong at the third response, the first 401.
     client.create_user().unwrap();
     let requests = emulator.requests();
     let statuses: Vec<_> = requests.iter().map(RecordedRequest::status).collect();
@@ -350,7 +349,7 @@ fn a_corrected_request_is_signed_right_and_keeps_its_retries() {
 
     assert_eq!(clock.slept().len(), 2);
 
-    // The correction is no retry: all three of them are left.
+    // The correction does not count as a retry: all three are left.
     clock.set(SystemTime::now() - 2 * HOUR);
     emulator.inject(Fault::respond(401));
     emulator.inject(busy().times(3));
