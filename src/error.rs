@@ -233,7 +233,8 @@ impl Error {
 
     /// Returns the id of a user that was created although the call failed.
     ///
-    /// Use or delete that user: users cannot be listed, so the id is nowhere else.
+    /// Use or delete that user: users cannot be listed, so the id is nowhere else. With a custom id, the
+    /// user may have existed before.
     #[must_use]
     pub fn created_user_id(&self) -> Option<&str> {
         self.0.created_user_id.as_deref()

@@ -230,7 +230,8 @@ impl CommunicationIdentityClientBuilder {
     ///
     /// - the api-version or the application id is empty, too long, or has characters that cannot be
     ///   sent;
-    /// - a timeout or the deadline is zero;
+    /// - a timeout or the deadline is zero, or a timeout of an [`agent`](Self::agent) longer than
+    ///   7 days;
     /// - [`root_certificates`](Self::root_certificates) is not valid PEM, or has no certificate;
     /// - [`tls`](Self::tls) or root certificates are set together with an [`agent`](Self::agent);
     /// - the endpoint is https, and the crate was built without a TLS feature;

@@ -19,9 +19,10 @@ use crate::http::outcome::Outcome;
 ///
 /// The backoff is 800 ms before the first retry and doubles each time, up to 30 s. Each is multiplied
 /// by a random factor from 0.8 to 1.2. If the service asks for a longer delay (`retry-after-ms`,
-/// `x-ms-retry-after-ms` or `Retry-After`), that delay is used. If it would end after the deadline, the
-/// call fails at once, and [`Error::retry_after`](crate::Error::retry_after) returns it. Creating a user
-/// is never retried with less than a quarter of the deadline left.
+/// `x-ms-retry-after-ms` or `Retry-After`), that delay is used. A call whose next attempt
+/// would begin after the deadline fails at once;
+/// [`Error::retry_after`](crate::Error::retry_after) returns the delay that the service asked for.
+/// Creating a user is never retried with less than a quarter of the deadline left.
 ///
 /// # Examples
 ///
