@@ -33,9 +33,7 @@ impl Outcome {
             // unreadable, so only a 503 of the service itself counts.
             503 if is_service => Self::NOT_PROCESSED,
             408 | 500 | 502 | 503 | 504 => Self::UNKNOWN,
-            // 303 points to the result of a request that was processed.
-            303 => Self::UNKNOWN_FOR_GOOD,
-            // Redirected, rejected or not understood.
+            // Redirected, rejected or not understood. The service itself never redirects.
             300..=499 | 501 | 505 => Self::SETTLED,
             _ => Self::UNKNOWN_FOR_GOOD,
         }
@@ -178,8 +176,8 @@ mod tests {
         for (statuses, expected) in [
             (&[429][..], outcome(false, true)),
             (&[408, 500, 502, 503, 504], outcome(true, true)),
-            (&[101, 200, 202, 204, 303, 506, 520, 524, 599, 600, 999], outcome(true, false)),
-            (&[304, 307, 400, 401, 403, 404, 409, 499, 501, 505], outcome(false, false)),
+            (&[101, 200, 202, 204, 506, 520, 524, 599, 600, 999], outcome(true, false)),
+            (&[303, 304, 307, 400, 401, 403, 404, 409, 499, 501, 505], outcome(false, false)),
         ] {
             for status in statuses {
                 assert_eq!(Outcome::of_reply(&reply(*status), false), expected, "{status}");

@@ -117,7 +117,7 @@ fn stall_hangs_until_the_client_leaves() {
     half.get_ref().set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     let error = super::read_answer(&mut half).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
-    assert_eq!(emulator.users().len(), 1);
+    super::connections::until(|| emulator.users().len() == 1);
 
     drop((silent, half));
     super::connections::until(|| emulator.open_connections() == 0);

@@ -1,0 +1,279 @@
+//! Promises of the documentation that a server, a proxy, a setting or a caller once broke.
+
+use std::io::Read as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, SystemTime};
+
+use acs_identity::{
+    BearerToken, CommunicationIdentifier, CommunicationUserIdentifier, Credential, ErrorKind,
+};
+use ureq::{Agent, Proxy};
+
+use crate::support::authority::{Authority, Flaw};
+use crate::support::server::{NOT_OWNED, closing, response};
+use crate::support::{
+    Nobody, Operation, Server, agent_that_goes_to, builder, builder_with, client, hurried, user,
+};
+
+const CREATED: &str = r#"{"identity":{"id":"8:acs:a_b"}}"#;
+const CUSTOM: &str =
+    r#"{"identity":{"customId":"alice","lastTokenIssuedAt":"2020","id":"8:acs:a_b"}}"#;
+
+fn answering(status: &str, body: &str) -> Server {
+    Server::answering(closing(&response(status, "", body)))
+}
+
+fn bearer(token: impl Into<String>) -> Credential {
+    let token = token.into();
+    Credential::bearer(move |_: &str| {
+        Ok(BearerToken::new(&*token, SystemTime::now() + Duration::from_secs(3_600)))
+    })
+}
+
+/// What proved who sent a request.
+fn secret_of(request: &str) -> &str {
+    let line = request.lines().find(|line| line.to_ascii_lowercase().starts_with("authorization"));
+    line.unwrap().rsplit([' ', '&']).next().unwrap().trim_start_matches("Signature=")
+}
+
+/// What ended within the handshake was not sent: the user that is missing at the next attempt was not
+/// deleted by it.
+#[test]
+fn a_delete_that_never_left_the_handshake_is_not_done() {
+    let authority = Authority::new();
+    let server = Server::with_tls(authority.server(Flaw::None), |connection| {
+        if connection.number == 0 {
+            let _ = connection.tcp().read(&mut [0; 4096]);
+        } else if connection.request().is_some() {
+            connection.send(closing(&response("401 Unauthorized", "", NOT_OWNED)));
+        }
+    });
+    let client = hurried(&server).root_certificates(authority.pem()).build().unwrap();
+    let error = client.delete_user(&user()).unwrap_err();
+    assert_eq!((error.code(), error.is_in_doubt()), (Some("IdentityNotOwned"), false), "{error}");
+    assert_eq!(server.requests().len(), 1, "only the request that was refused");
+}
+
+#[test]
+fn the_users_id_is_that_of_the_identity() {
+    for body in [
+        r#"{"identity":{"id":"8:acs:a_b"},"accessToken":{"id":"jti","token":"t","expiresOn":"2099-01-01T00:00:00+00:00"}}"#,
+        r#"{"accessToken":{"token":"t","expiresOn":"2099-01-01T00:00:00+00:00","id":null},"identity":{"id":"8:acs:a_b","token":"u"}}"#,
+        r#"{"id":"8:acs:other","identity":{"id":"8:acs:a_b"},"id":7,"accessToken":{"token":"t","expiresOn":"2099-01-01T00:00:00+00:00"}}"#,
+    ] {
+        let server = answering("201 Created", body);
+        let (user, token) = client(&server).create_user_and_token(["voip"]).unwrap();
+        assert_eq!((user.identifier(), token.token()), ("8:acs:a_b", "t"), "{body}");
+    }
+}
+
+/// As a serializer writes it that does not leave out what is not there.
+#[test]
+fn a_null_before_the_identity_is_no_error() {
+    for body in [
+        r#"{"accessToken":null,"identity":{"id":"8:acs:a_b"}}"#,
+        r#"{"accessToken":"none","identity":{"id":"8:acs:a_b","customId":null}}"#,
+        r#"{"identity":null,"id":"8:acs:a_b"}"#,
+    ] {
+        let server = answering("201 Created", body);
+        assert_eq!(client(&server).create_user().unwrap().identifier(), "8:acs:a_b", "{body}");
+    }
+}
+
+/// A page that shows the request, escaped for HTML, and an id that is the request's own secret.
+#[test]
+fn what_a_server_sends_back_in_disguise_is_not_shown() {
+    let server = Server::scripted(|connection| {
+        if let Some(request) = connection.request() {
+            let secret = secret_of(&request);
+            let page = secret.replace('+', "&#43;").replace('/', "&#x2F;").replace('=', "&#x3D;");
+            let headers = format!("MS-CV: {secret}\r\n");
+            connection.send(closing(&response("500 Oops", &headers, &format!("<p>{page}</p>"))));
+        }
+    });
+    let with_token =
+        builder_with(&server, bearer("opaque-bearer-0123456789-0123456789-0123456789"));
+    for client in [client(&server), with_token.build().unwrap()] {
+        // Signatures differ in which of their characters are escaped.
+        for number in 0..20 {
+            let user = format!("8:acs:{number}").parse().unwrap();
+            let error = client.issue_token(&user, ["chat"]).unwrap_err();
+            let text = format!("{error} {error:?} {:?}", error.ms_cv());
+            let text = text.replace("&#43;", "+").replace("&#x2F;", "/").replace("&#x3D;", "=");
+            let requests = server.requests();
+            assert!(!text.contains(secret_of(requests.last().unwrap())), "{error}");
+        }
+    }
+}
+
+/// 101 goes on in another protocol, and statuses that do not exist tell nothing.
+#[test]
+fn a_status_that_says_nothing_certain_leaves_doubt() {
+    for status in ["101 Switching Protocols", "600 Oops", "999 Oops"] {
+        let server = answering(status, "");
+        let error = hurried(&server).build().unwrap().create_user().unwrap_err();
+        assert!(error.is_in_doubt(), "{error}");
+        assert_eq!(server.requests().len(), 1);
+    }
+}
+
+#[test]
+fn what_was_refused_was_sent() {
+    for operation in [Operation::Create, Operation::Issue] {
+        let server = answering("429 Too Many Requests", "");
+        let nobody = Nobody::new();
+        let agent = agent_that_goes_to([Some(server.address()), Some(nobody.address())]);
+        let error = operation.run(&hurried(&server).agent(agent).build().unwrap()).unwrap_err();
+        assert_eq!((error.kind(), error.is_in_doubt()), (ErrorKind::Connection, false), "{error}");
+        assert!(!error.to_string().contains("nothing was sent"), "{error}");
+        assert_eq!(server.requests().len(), 1);
+    }
+}
+
+/// It may have existed for years.
+#[test]
+fn nobody_is_told_to_delete_a_user_that_was_found() {
+    let server = answering("201 Created", CUSTOM);
+    let error = hurried(&server).build().unwrap().create_user_with_custom_id("alice").unwrap_err();
+    assert_eq!(error.created_user_id(), Some("8:acs:a_b"));
+    for advice in ["delete it", "was created"] {
+        assert!(!error.to_string().contains(advice), "{error}");
+    }
+}
+
+/// Whatever an attempt did, it did it to the same user.
+#[test]
+fn a_custom_id_whose_user_is_known_is_not_in_doubt() {
+    let server = Server::scripted(|connection| {
+        if connection.request().is_some() {
+            let status = if connection.number == 0 { "500 Oops" } else { "201 Created" };
+            connection.send(closing(&response(status, "", CUSTOM)));
+        }
+    });
+    let error = hurried(&server).build().unwrap().create_user_with_custom_id("alice").unwrap_err();
+    assert_eq!((error.created_user_id(), error.attempts()), (Some("8:acs:a_b"), 2), "{error}");
+    assert!(!error.is_in_doubt(), "{error}");
+}
+
+/// A head has to fit into the agent's buffer.
+#[test]
+fn a_bearer_token_that_does_not_fit_is_not_sent() {
+    let server = answering("201 Created", CREATED);
+    let fits = builder_with(&server, bearer("t".repeat(16 * 1024))).build().unwrap();
+    fits.create_user().unwrap();
+    let client = builder_with(&server, bearer("t".repeat(16 * 1024 + 1))).build().unwrap();
+    for operation in [Operation::Create, Operation::Revoke, Operation::Delete] {
+        let error = operation.run(&client).unwrap_err();
+        let told = (error.kind(), error.is_in_doubt());
+        assert_eq!(told, (ErrorKind::Credential, false), "{operation:?} {error}");
+    }
+    assert_eq!(server.requests().len(), 1);
+}
+
+/// ureq reads twenty headers of a proxy's. What they hide is in doubt, for all that is known.
+#[test]
+fn a_proxy_that_says_too_much() {
+    let headers = "X-Header: v\r\n".repeat(25);
+    let status = "407 Proxy Authentication Required";
+    let proxy = Server::answering(closing(&response(status, &headers, "")));
+    let url = format!("http://user:password@{}", proxy.address());
+    let agent = Agent::config_builder().proxy(Some(Proxy::new(&url).unwrap())).build().new_agent();
+    let client = hurried("https://contoso.invalid").agent(agent).build().unwrap();
+    for operation in [Operation::Create, Operation::Delete] {
+        let error = operation.run(&client).unwrap_err();
+        let told = (error.kind(), error.attempts(), error.is_in_doubt());
+        assert_eq!(told, (ErrorKind::Response, 1, true), "{operation:?} {error}");
+        let text = format!("{error:?}");
+        assert!(text.contains("look for a proxy") && !text.contains("password"), "{text}");
+    }
+}
+
+/// ureq adds them to an instant.
+#[test]
+fn an_agent_with_endless_timeouts_is_refused() {
+    let endless = Some(Duration::MAX);
+    let config = Agent::config_builder;
+    for agent in [
+        config().timeout_global(endless).build().new_agent(),
+        config().timeout_per_call(endless).build().new_agent(),
+        config().timeout_resolve(endless).build().new_agent(),
+        config().timeout_send_request(endless).build().new_agent(),
+    ] {
+        let error = builder("http://localhost").agent(agent).build().unwrap_err();
+        assert_eq!(error.to_string(), "the agent's timeouts must be at most 7 days");
+    }
+    // These are the client's own.
+    let agent =
+        config().timeout_connect(endless).timeout_recv_response(endless).build().new_agent();
+    let server = answering("201 Created", CREATED);
+    builder(&server).agent(agent).build().unwrap().create_user().unwrap();
+}
+
+/// Also one whose id is that of a Teams user, or of no kind that is known.
+#[test]
+fn any_user_survives_the_way_through_an_identifier() {
+    for id in ["8:acs:a_b", "8:orgid:x", "8:acs:a_b_c", "odd"] {
+        let user: CommunicationUserIdentifier = id.parse().unwrap();
+        let identifier = CommunicationIdentifier::from(user);
+        let json = serde_json::to_string(&identifier).unwrap();
+        let again: CommunicationIdentifier = serde_json::from_str(&json).unwrap();
+        assert_eq!(again, identifier, "{id}");
+        assert_eq!(again.to_string(), id);
+    }
+}
+
+/// A response that was too slow is no sign that its server closes connections.
+#[test]
+fn one_timeout_does_not_end_keep_alive_for_ever() {
+    let server = Server::scripted(|connection| {
+        let mut responses = 0;
+        while connection.request().is_some() {
+            if connection.number == 0 && responses == 1 {
+                connection.stall();
+                return;
+            }
+            responses += 1;
+            connection.send(response("201 Created", "Connection: keep-alive\r\n", CREATED));
+        }
+    });
+    let client = builder(&server).timeout(Duration::from_millis(500)).build().unwrap();
+    client.create_user().unwrap();
+    assert_eq!(client.create_user().map_err(|error| error.kind()), Err(ErrorKind::Timeout));
+    for _ in 0..20 {
+        client.create_user().unwrap();
+    }
+    assert_eq!(server.connections(), 2);
+}
+
+/// The README writes tokens into a file of lines.
+#[test]
+fn a_token_has_no_line_break() {
+    let body = "{\"token\":\"a\\nGITHUB_X=1\",\"expiresOn\":\"2099-01-01T00:00:00+00:00\"}";
+    let server = answering("200 OK", body);
+    let error = client(&server).issue_token(&user(), ["chat"]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Response, "{error}");
+    assert!(!error.to_string().contains("GITHUB_X"), "{error}");
+}
+
+#[test]
+fn a_token_that_arrived_expired_was_asked_for() {
+    let body = r#"{"token":"t","expiresOn":"2020-01-01T00:00:00+00:00"}"#;
+    let server = Server::answering(closing(&response("200 OK", "MS-CV: cv.0\r\n", body)));
+    let error = client(&server).token_source(&user(), ["chat"]).unwrap().token().unwrap_err();
+    let told = (error.kind(), error.attempts(), error.status(), error.ms_cv());
+    assert_eq!(told, (ErrorKind::Response, 1, Some(200), Some("cv.0")), "{error}");
+    assert!(error.to_string().contains("has already expired"), "{error}");
+}
+
+/// Whoever waits for a fetch of another's that panics goes on waiting for the next: not anew.
+#[test]
+fn a_fetch_that_panics_does_not_stand_in_the_way() {
+    let server = answering("204 No Content", "");
+    let credential = Credential::bearer(|_: &str| std::panic::resume_unwind(Box::new("its own")));
+    let client = builder_with(&server, credential).build().unwrap();
+    for _ in 0..3 {
+        assert!(catch_unwind(AssertUnwindSafe(|| client.delete_user(&user()))).is_err());
+    }
+    client.replace_credential(bearer("t"));
+    client.delete_user(&user()).unwrap();
+}
