@@ -3,8 +3,8 @@
 //! [`Emulator`] listens on a port of this machine and responds as the identity service of Azure
 //! Communication Services does: the same statuses, bodies, headers and number formats. It checks
 //! signatures, content hashes and dates. When it refuses one, [`RecordedRequest::refusal`] says why.
-//! Any client in any language can talk to it; outside of a Rust test, run it as a program in a
-//! checkout: `cargo run --example emulator`. The guide has [a page](crate::guide::testing) on both.
+//! Any client in any language can talk to it; outside of a Rust test, run it as a program, `acs
+//! emulator` of the package acs-identity-cli. The guide has [a page](crate::guide::testing) on both.
 //!
 //! # Examples
 //!
@@ -333,8 +333,8 @@ impl EmulatorBuilder {
     /// Speaks https: `accept` makes a TLS stream of each connection, such as a
     /// `rustls::StreamOwned`.
     ///
-    /// The emulator itself brings no TLS and no certificate. `examples/emulator/tls.rs` makes both
-    /// with the crates rustls and rcgen. A client that speaks plain http is told so with status 400.
+    /// The emulator itself brings no TLS and no certificate. `examples/acs/src/emulator/tls.rs` in
+    /// the repository makes both with the crates rustls and rcgen. A client that speaks plain http is told so with status 400.
     pub fn tls<S: Read + Write + 'static>(
         mut self,
         accept: impl Fn(TcpStream) -> io::Result<S> + Send + Sync + 'static,

@@ -15,6 +15,3 @@ mod emulator;
 mod examples;
 mod failures;
 mod support;
-
-// The emulator's tests call it so.
-use support::process;

@@ -72,6 +72,10 @@ pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Argumen
         names.push(name);
         matches = inner;
     }
+    if names == ["emulator"] {
+        let text = "acs: emulator takes no settings: write acs emulator [OPTIONS]\n";
+        return Err(Parting { text: text.to_owned(), is_help: false });
+    }
     let format = match text(&mut matches, "output").as_deref() {
         Some("tsv") => Format::Tsv,
         Some("text") => Format::Text,

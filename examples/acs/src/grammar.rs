@@ -7,7 +7,11 @@ use clap::builder::{PossibleValuesParser, ValueParser};
 use clap::{Arg, ArgAction, ArgGroup, Command, value_parser};
 use clap_complete::Shell;
 
+use crate::emulator::help::{ABOUT as ABOUT_EMULATOR, GRAMMAR, LOG, OPTIONS};
 use crate::{duration, ids};
+
+/// The widest that help gets.
+const WIDTH: usize = 100;
 
 const ABOUT: &str =
     "Users and access tokens of Azure Communication Services, from a shell, from cron and from CI.";
@@ -71,12 +75,23 @@ pub(crate) fn completion(shell: Shell) -> String {
     String::from_utf8_lossy(&script).into_owned()
 }
 
+pub(crate) fn emulator_help() -> String {
+    emulator().render_help().to_string()
+}
+
 pub(crate) fn grammar() -> Command {
+    let mut grammar = outline();
+    // Every command gets the settings, then the emulator, which has none, loses them again.
+    grammar.build();
+    grammar.mut_subcommand("emulator", |_| emulator())
+}
+
+fn outline() -> Command {
     parent("acs")
         .about(ABOUT)
         .version(env!("CARGO_PKG_VERSION"))
         .after_help(AFTER_HELP)
-        .max_term_width(100)
+        .max_term_width(WIDTH)
         .args(settings())
         .subcommand(parent("user").about("Create, look up and delete users").subcommands([
             create(),
@@ -96,6 +111,7 @@ pub(crate) fn grammar() -> Command {
                 .after_help(CHECK_HELP)
                 .arg(flag("online").help("Ask the service, too")),
         )
+        .subcommand(emulator())
         .subcommand(
             Command::new("completion")
                 .about("Print a script that completes the commands and options of acs")
@@ -183,6 +199,25 @@ fn exchange() -> Command {
         .about("Exchange the Entra token of a Teams user for an access token and print it")
         .after_help(EXCHANGE_HELP)
         .args([teams_token, client, teams_user])
+}
+
+/// For help and completion: the program reads its options itself.
+fn emulator() -> Command {
+    let options = OPTIONS.map(|(name, values, help)| {
+        let option = flag(name).help(help);
+        if values.is_empty() {
+            option
+        } else {
+            option.action(ArgAction::Append).value_names(values)
+        }
+    });
+    Command::new("emulator")
+        .about(ABOUT_EMULATOR)
+        .after_help(format!("{GRAMMAR}\n\n{LOG}"))
+        .bin_name("acs emulator")
+        .max_term_width(WIDTH)
+        .next_line_help(true)
+        .args(options)
 }
 
 fn settings() -> [Arg; 10] {

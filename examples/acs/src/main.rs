@@ -25,6 +25,7 @@ mod confirm;
 mod delete;
 mod done;
 mod duration;
+mod emulator;
 mod failure;
 mod grammar;
 mod ids;
@@ -45,6 +46,10 @@ use output::Record;
 use settings::Settings;
 
 fn main() -> ExitCode {
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == "emulator") {
+        return emulator::run("acs emulator", grammar::emulator_help, words);
+    }
     let arguments = match arguments::parse(std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(parting) => return parting.say(),

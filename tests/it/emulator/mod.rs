@@ -12,13 +12,10 @@ use sha2::{Digest, Sha256};
 
 mod answers;
 mod authentication;
-mod clients;
 mod connections;
 mod errors;
 mod faults;
 mod first_generation;
-mod mistakes;
-mod program;
 mod tls;
 mod upkeep;
 

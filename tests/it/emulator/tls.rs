@@ -1,18 +1,14 @@
-//! https, by the type and by the program.
+//! https.
 
-use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use acs_identity::emulator::{Emulator, Fault};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
-
-use crate::process::{Lines, Running, example, run};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use super::connections::until;
 
@@ -115,81 +111,4 @@ fn a_client_that_speaks_plain_http_is_told_so_in_plain_http() {
     assert!(text.starts_with("HTTP/1.1 400 "), "{text}");
     let refusal = emulator.requests()[0].refusal().unwrap().to_owned();
     assert_eq!(refusal, "this is plain http; the emulator speaks https here");
-}
-
-/// The program with https, and what it printed.
-struct Program {
-    _process: Running,
-    connection_string: String,
-    authority: PathBuf,
-    log: Lines,
-}
-
-impl Program {
-    fn start(arguments: &[&str]) -> Self {
-        let mut command = example("emulator");
-        let mut process = Running::start(command.args(["--bearer-token=t"]).args(arguments));
-        let (stdout, log) = (process.stdout(), process.stderr());
-        let connection_string = stdout.next();
-        let authority = stdout.next().strip_prefix("REQUESTS_CA_BUNDLE=").unwrap().to_owned();
-        assert_eq!(stdout.next(), format!("NODE_EXTRA_CA_CERTS={authority}"));
-        assert_eq!(stdout.next(), format!("SSL_CERT_FILE={authority}"));
-        Self { _process: process, connection_string, authority: authority.into(), log }
-    }
-
-    /// Asks by this name of the emulator; its status.
-    fn create(&self, host: &str) -> Result<u16, ureq::Error> {
-        let pem = fs::read(&self.authority).unwrap();
-        let Some(Ok(PemItem::Certificate(root))) = parse_pem(&pem).next() else {
-            panic!("{pem:?}")
-        };
-        let port = self.connection_string.rsplit_once("/;").unwrap().0.rsplit(':').next().unwrap();
-        create(&agent(root), &format!("https://{host}:{port}"))
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.authority);
-    }
-}
-
-#[test]
-fn the_program_has_a_certificate_for_this_machine() {
-    let program = Program::start(&["--tls"]);
-    assert!(program.connection_string.starts_with("endpoint=https://127.0.0.1:"));
-    for host in ["127.0.0.1", "localhost"] {
-        assert_eq!(program.create(host).unwrap(), 201, "{host}");
-        assert!(program.log.next().ends_with(" POST /identities?api-version=2023-10-01 -> 201"));
-    }
-    let pem = fs::read_to_string(&program.authority).unwrap();
-    assert!(!pem.contains("PRIVATE KEY") && pem.matches("BEGIN").count() == 1, "{pem}");
-}
-
-#[cfg(unix)]
-#[test]
-fn only_its_owner_may_write_the_authority() {
-    use std::os::unix::fs::{PermissionsExt, symlink};
-
-    let folder = std::env::temp_dir().join(format!("acs-emulator-test-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    let (file, other) = (folder.join("ca.pem"), folder.join("other"));
-    // What was there before is replaced, not followed.
-    fs::write(&other, "kept").unwrap();
-    symlink(&other, &file).unwrap();
-    let file_argument = format!("--tls-authority={}", file.display());
-    let program = Program::start(&[&file_argument, "--tls-name", "emulator.test"]);
-    assert_eq!(program.authority, file);
-    assert!(program.connection_string.starts_with("endpoint=https://emulator.test:"));
-    assert_eq!(program.create("localhost").unwrap(), 201);
-    assert_eq!(fs::symlink_metadata(&file).unwrap().permissions().mode() & 0o7777, 0o644);
-    assert_eq!(fs::read_to_string(&other).unwrap(), "kept");
-
-    let output = run(example("emulator").arg(format!("--tls-authority={}", folder.display())));
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(stderr.starts_with(&format!("emulator: cannot write {}: ", folder.display())));
-    assert!(stderr.ends_with("; choose a file with --tls-authority\n"), "{stderr}");
-    assert_eq!((output.status.code(), output.stdout), (Some(1), Vec::new()));
-    drop(program);
-    fs::remove_dir_all(folder).unwrap();
 }

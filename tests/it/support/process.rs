@@ -46,10 +46,6 @@ impl Running {
     pub fn stdout(&mut self) -> Lines {
         Lines::of(self.0.stdout.take().unwrap())
     }
-
-    pub fn stderr(&mut self) -> Lines {
-        Lines::of(self.0.stderr.take().unwrap())
-    }
 }
 
 impl Drop for Running {
@@ -77,21 +73,6 @@ impl Lines {
 
     pub fn next(&self) -> String {
         self.0.recv_timeout(PATIENCE).expect("the program should have written a line")
-    }
-
-    /// Whether the program closes the pipe without another line.
-    pub fn is_over(&self) -> bool {
-        self.0.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Disconnected)
-    }
-
-    /// What is left to read of a program that has ended.
-    pub fn rest(self) -> Vec<String> {
-        let lines = std::iter::from_fn(|| match self.0.recv_timeout(PATIENCE) {
-            Ok(line) => Some(line),
-            Err(mpsc::RecvTimeoutError::Disconnected) => None,
-            Err(mpsc::RecvTimeoutError::Timeout) => panic!("the program should have ended"),
-        });
-        lines.collect()
     }
 }
 

@@ -20,6 +20,7 @@ use acs_identity::CommunicationIdentityClient;
 use acs_identity::emulator::Emulator;
 
 mod bulk;
+mod emulator;
 mod endings;
 mod failures;
 mod from_file;

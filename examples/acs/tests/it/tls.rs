@@ -40,6 +40,9 @@ fn serve(connections: usize) -> (u16, String) {
             let _ = write!(tls, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
             tls.conn.send_close_notify();
             let _ = tls.flush();
+            // Closing a socket with something unread resets it, which may cost the client the
+            // response.
+            let _ = std::io::copy(&mut tls.sock, &mut std::io::sink());
         }
     });
     (port, made.cert.pem())

@@ -4,30 +4,13 @@ use std::time::Duration;
 
 use acs_identity::emulator::{Fault, Operation};
 
+use super::help::GRAMMAR;
 use super::parse_time;
-
-pub(super) const GRAMMAR: &str = "\
-SPEC is OPERATION:FAILURE, then *N for the next N requests, %N for every Nth request, or both. Without them, the next request fails.
-
-  OPERATION   create, get, delete, issue, revoke, exchange, or * for all
-  FAILURE     STATUS          respond with this status, 200 to 599; nothing is done
-              STATUS=TIME     the same, with a Retry-After of this time
-              drop            close the connection; nothing is done
-              drop-after      do what was asked, then close the connection
-              delay=TIME      do what was asked, respond after this time
-              drip=TIME       do what was asked, send one byte of the response in each interval
-              truncate        do what was asked, send half of the response
-              stall           never respond; nothing is done
-              stall-body      do what was asked, send half of the response, then nothing
-  TIME        such as 2s, 250ms or 10m, up to an hour
-
-For example 'issue:429=5s*3', create:drop-after, '*:delay=2s%1' (every request), delete:503%10.
-";
 
 const MAX_FAULT_TIME: Duration = Duration::from_secs(60 * 60);
 
 pub(super) fn parse_fault(spec: &str) -> Result<Fault, String> {
-    fault(spec).map_err(|problem| format!("--fault {spec}: {problem}\n\n{}", GRAMMAR.trim_end()))
+    fault(spec).map_err(|problem| format!("--fault {spec}: {problem}\n\n{GRAMMAR}"))
 }
 
 fn fault(spec: &str) -> Result<Fault, String> {

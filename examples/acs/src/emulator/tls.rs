@@ -5,19 +5,20 @@ use std::io::{self, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose,
+    KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
-use time::{Duration, OffsetDateTime};
 
 /// Names of the emulator in its certificate, whatever its address.
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 /// Some clients refuse certificates that last longer than 398 days.
-const LIFE: Duration = Duration::days(365);
+const LIFE: Duration = Duration::from_secs(365 * DAY.as_secs());
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 type Stream = StreamOwned<ServerConnection, TcpStream>;
 
@@ -75,7 +76,8 @@ fn params(names: Vec<String>, common_name: &str) -> Result<CertificateParams, rc
     params.distinguished_name.remove(DnType::CommonName);
     params.distinguished_name.push(DnType::CommonName, common_name);
     // A day for clients whose clock is wrong.
-    params.not_before = OffsetDateTime::now_utc() - Duration::days(1);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    params.not_before = date_time_ymd(1970, 1, 1) + now - DAY;
     params.not_after = params.not_before + LIFE;
     Ok(params)
 }

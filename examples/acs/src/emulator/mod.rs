@@ -1,4 +1,7 @@
-//! The program: its options, and what it prints.
+//! `acs emulator`: the library's local identity service as a program, for other languages.
+//!
+//! It reads its options itself, without clap and without the settings of the other commands: the
+//! library's example of the same name is made of these files, too.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -12,75 +15,55 @@ use std::time::Duration;
 use acs_identity::emulator::{Emulator, EmulatorBuilder, Fault};
 
 mod faults;
+pub(crate) mod help;
 mod log;
 mod tls;
 
-use faults::{GRAMMAR, parse_fault};
+use faults::parse_fault;
 use log::{Format, Log};
 use tls::Tls;
-
-const HELP: &str = "\
-Runs a local identity service of Azure Communication Services until it is stopped (Ctrl-C).
-
-Usage: cargo run --example emulator -- [OPTIONS]
-
-Options:
-  --address HOST:PORT   Listen here. Default: 127.0.0.1 and a free port.
-  --tls                 Speak https, with a certificate for localhost, 127.0.0.1 and ::1. The lines after the connection string
-                        are settings that make clients trust it.
-  --tls-name NAME       Add this host name or address to the certificate, and use the first in the connection string. May be
-                        repeated. Includes --tls.
-  --tls-authority FILE  Write the certificate that clients have to trust to this file. Default: one in the folder for
-                        temporary files. Includes --tls.
-  --access-key BASE64   Accept signatures under this key. Default: a random one.
-  --bearer-token TOKEN  Accept this bearer token, too. May be repeated.
-  --teams-token TOKEN APP_ID USER_ID
-                        Exchange this Entra token of a Teams user, for one hour; the ids are GUIDs. May be repeated.
-  --clock-ahead TIME    Run the clock ahead of the system's by a time such as 20m or 2h.
-  --clock-behind TIME   Run it behind.
-  --throttling          Respond with 429 beyond the published limits of the service.
-  --seed NUMBER         Give users the same ids in every run.
-  --log-format FORMAT   Write the log as text (the default) or as json.
-  --fault SPEC          Fail on purpose. May be repeated; of several faults the first that applies strikes.
-  --help                Print this.
-
-";
-
-const LOG: &str = "
-The first line on stdout is the connection string. Each request is a line on stderr: time, method, path, status, and why it was refused. Lines that nobody reads are dropped, and counted.
-POST /emulator/reset forgets users, tokens, faults and counts; GET /emulator/state shows users and counts. Neither is signed.
-Exit codes: 1 if it cannot run, 2 if the arguments are wrong.
-";
 
 /// Far beyond any clock that is merely wrong.
 const MAX_CLOCK_ERROR: Duration = Duration::from_secs(10_000 * 60 * 60);
 
 /// Runs until the process is stopped, or returns the exit code of what prevents that.
-pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    make_room_for_connections();
-    let arguments = arguments.map(OsString::into_string);
-    let Ok(arguments) = arguments.collect::<Result<Vec<String>, _>>() else {
-        // Not echoed: it may be a key.
-        return failed(2, "an argument is not UTF-8; see --help");
-    };
-    if arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
-        return match print(&format!("{HELP}{GRAMMAR}{LOG}")) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => failed(1, &format!("cannot print the help: {error}")),
-        };
-    }
-    let settings = match Settings::parse(arguments) {
-        Ok(settings) => settings,
-        Err(message) => return failed(2, &message),
-    };
+///
+/// Messages begin with the program's name, as its user knows it.
+pub(crate) fn run(
+    name: &str,
+    help: impl FnOnce() -> String,
+    arguments: impl Iterator<Item = OsString>,
+) -> ExitCode {
     // Dropping it would end it.
-    let _emulator = match settings.start() {
-        Ok(emulator) => emulator,
-        Err((code, message)) => return failed(code, &message),
-    };
-    loop {
-        thread::park();
+    let started = start(help, arguments);
+    match started {
+        Ok(Some(_emulator)) => loop {
+            thread::park();
+        },
+        Ok(None) => ExitCode::SUCCESS,
+        Err((code, message)) => {
+            let _ = writeln!(io::stderr(), "{name}: {message}");
+            ExitCode::from(code)
+        }
     }
+}
+
+/// `None` if only help was wanted.
+fn start(
+    help: impl FnOnce() -> String,
+    arguments: impl Iterator<Item = OsString>,
+) -> Result<Option<Emulator>, (u8, String)> {
+    make_room_for_connections();
+    let arguments: Result<Vec<String>, _> = arguments.map(OsString::into_string).collect();
+    // Not echoed: it may be a key.
+    let arguments =
+        arguments.map_err(|_| (2, "an argument is not UTF-8; see --help".to_owned()))?;
+    if arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
+        let printed = print(&help());
+        printed.map_err(|error| (1, format!("cannot print the help: {error}")))?;
+        return Ok(None);
+    }
+    Settings::parse(arguments).map_err(|message| (2, message))?.start().map(Some)
 }
 
 struct Settings {
@@ -243,11 +226,6 @@ impl Settings {
 fn make_room_for_connections() {
     let files = (0..2_000).map_while(|_| File::open("/dev/null").ok());
     drop(files.collect::<Vec<_>>());
-}
-
-fn failed(code: u8, message: &str) -> ExitCode {
-    let _ = writeln!(io::stderr(), "emulator: {message}");
-    ExitCode::from(code)
 }
 
 fn print(text: &str) -> io::Result<()> {

@@ -1,70 +1,11 @@
-//! The example program, which serves clients in other languages.
+//! Its options and its log.
 
 use std::net::TcpListener;
-use std::process::Output;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
-use acs_identity::{
-    AccessKey, BearerToken, CommunicationIdentityClient, ConnectionString, Credential, Error,
-    ErrorKind, RequestToSign, RetryPolicy,
-};
+use acs_identity::{AccessKey, BearerToken, Credential, RequestToSign};
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
-use crate::process::{Lines, Running, example, run};
-
-/// No call of a client here takes longer, unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(30);
-const KEY: &str = "Q0FOQVJZLUtFWQ==";
-const APP: &str = "11111111-2222-3333-4444-555555555555";
-const USER: &str = "66666666-7777-8888-9999-000000000000";
-
-struct Program {
-    process: Running,
-    connection_string: String,
-    stdout: Lines,
-    log: Lines,
-}
-
-impl Program {
-    fn start(arguments: &[&str]) -> Self {
-        let mut command = example("emulator");
-        let mut process = Running::start(command.args(["--access-key", KEY]).args(arguments));
-        let (stdout, log) = (process.stdout(), process.stderr());
-        Self { process, connection_string: stdout.next(), stdout, log }
-    }
-
-    fn endpoint(&self) -> String {
-        let rest = self.connection_string.strip_prefix("endpoint=").unwrap();
-        rest.strip_suffix(&format!("/;accesskey={KEY}")).unwrap().to_owned()
-    }
-
-    /// The next line of the log, without its time.
-    fn line(&self) -> String {
-        let line = self.log.next();
-        let (time, rest) = line.split_once(' ').unwrap();
-        assert!(OffsetDateTime::parse(time, &Rfc3339).is_ok() && time.len() == 24, "{time}");
-        rest.to_owned()
-    }
-
-    /// Without retries, so that each fault shows.
-    fn client(&self, timeout: Duration) -> CommunicationIdentityClient {
-        let settings: ConnectionString = self.connection_string.parse().unwrap();
-        let (endpoint, key) = settings.into_parts();
-        CommunicationIdentityClient::builder(endpoint, key)
-            .retry_policy(RetryPolicy::none())
-            .timeout(timeout)
-            .build()
-            .unwrap()
-    }
-}
-
-fn refused(arguments: &[&str]) -> (Option<i32>, String) {
-    let Output { status, stdout, stderr } = run(example("emulator").args(arguments));
-    assert!(stdout.is_empty(), "{arguments:?}");
-    (status.code(), String::from_utf8(stderr).unwrap())
-}
+use super::*;
 
 #[test]
 fn logs_each_request_and_why_it_was_refused() {
@@ -112,12 +53,11 @@ fn logs_each_request_and_why_it_was_refused() {
 
 #[test]
 fn keeps_answering_when_nobody_reads_the_log() {
-    let mut command = example("emulator");
-    let mut process = Running::start(command.args(["--access-key", KEY]));
+    let (_process, stdout, stderr) = spawned(&mut emulator());
     // The reading end of the pipe is closed: each line fails to be written.
-    drop(process.0.stderr.take());
-    let connection_string = process.stdout().next();
-    let client = CommunicationIdentityClient::from_connection_string(&connection_string).unwrap();
+    drop(stderr);
+    let connection_string = stdout.next();
+    let client = client_of(&connection_string);
     for _ in 0..2 {
         client.create_user().unwrap();
     }
@@ -125,9 +65,8 @@ fn keeps_answering_when_nobody_reads_the_log() {
 
 #[test]
 fn drops_lines_rather_than_wait_for_a_reader() {
-    let mut command = example("emulator");
-    let mut process = Running::start(command.args(["--access-key", KEY]));
-    let connection_string = process.stdout().next();
+    let (_process, stdout, stderr) = spawned(&mut emulator());
+    let connection_string = stdout.next();
     let (endpoint, _) = connection_string.parse::<ConnectionString>().unwrap().into_parts();
     let agent = ureq::Agent::config_builder()
         .http_status_as_error(false)
@@ -140,7 +79,7 @@ fn drops_lines_rather_than_wait_for_a_reader() {
         let url = url(if request < 10 { 8_000 } else { 3 });
         assert_eq!(agent.get(url).call().unwrap().status(), 401);
     }
-    let log = process.stderr();
+    let log = Lines::of(stderr);
     for _ in 0..1_000 {
         assert!(log.next().contains(" GET /aaa"));
     }
@@ -191,60 +130,8 @@ fn an_argument_that_is_no_text_is_a_wrong_argument() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 
-    let output = run(example("emulator").arg(OsStr::from_bytes(b"\xff")));
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(stderr, "emulator: an argument is not UTF-8; see --help\n");
-    assert_eq!(output.status.code(), Some(2));
-}
-
-#[test]
-fn fails_as_it_was_told() {
-    let faults = "create:429=7s*2 create:503=250ms issue:truncate issue:stall*1 \
-                  revoke:500%2*2 revoke:delay=300ms exchange:404 delete:drop delete:drop-after delete:stall-body *:delay=100ms exchange:drip=300ms";
-    let mut arguments = vec!["--throttling"];
-    faults.split_whitespace().for_each(|spec| arguments.extend(["--fault", spec]));
-    let program = Program::start(&arguments);
-    let (client, impatient) = (program.client(PATIENCE), program.client(Duration::from_secs(1)));
-    let create = |error: Error| (error.status(), error.retry_after());
-    for wait in [7_000, 7_000, 250] {
-        let status = if wait == 250 { 503 } else { 429 };
-        let expected = (Some(status), Some(Duration::from_millis(wait)));
-        assert_eq!(create(client.create_user().unwrap_err()), expected);
-        let line = format!("POST /identities?api-version=2023-10-01 -> {status} (fault)");
-        assert_eq!(program.line(), line);
-    }
-    let started = Instant::now();
-    let user = client.create_user().unwrap();
-    assert!(started.elapsed() >= Duration::from_millis(100), "delayed");
-    assert_eq!(client.issue_token(&user, ["chat"]).unwrap_err().kind(), ErrorKind::Response);
-    assert_eq!(impatient.issue_token(&user, ["chat"]).unwrap_err().kind(), ErrorKind::Timeout);
-    let seen: Vec<String> = (0..3).map(|_| program.line()).collect();
-    let endings = seen.iter().map(|line| line.split_once(" -> ").unwrap().1);
-    assert!(endings.eq(["201 (fault)", "200 (fault)", "no response (fault)"]), "{seen:?}");
-
-    // Both faults apply to the first: the one that was given first counts it only.
-    let started = Instant::now();
-    client.revoke_tokens(&user).unwrap();
-    assert!(started.elapsed() >= Duration::from_millis(300));
-    let statuses: Vec<_> = (0..5)
-        .map(|_| client.revoke_tokens(&user).err().and_then(|error| error.status()))
-        .collect();
-    assert_eq!(statuses, [Some(500), None, Some(500), None, None]);
-
-    let teams = client.exchange_teams_user_token("t", APP, USER).unwrap_err();
-    assert_eq!(teams.status(), Some(404));
-    // Held back as a whole for this time, the answer would be in time.
-    let teams = impatient.exchange_teams_user_token("t", APP, USER).unwrap_err();
-    assert_eq!(teams.kind(), ErrorKind::Timeout);
-
-    // Nothing is done before one fault, all is done before the others.
-    assert_eq!(client.delete_user(&user).unwrap_err().kind(), ErrorKind::Transport);
-    client.revoke_tokens(&user).unwrap();
-    assert_eq!(client.delete_user(&user).unwrap_err().kind(), ErrorKind::Transport);
-    assert_eq!(client.revoke_tokens(&user).unwrap_err().code(), Some("IdentityNotOwned"));
-    let user = client.create_user().unwrap();
-    assert_eq!(impatient.delete_user(&user).unwrap_err().kind(), ErrorKind::Timeout);
-    assert_eq!(client.delete_user(&user).unwrap_err().code(), Some("IdentityNotOwned"));
+    run(emulator().arg(OsStr::from_bytes(b"\xff")))
+        .assert_failed(2, "acs emulator: an argument is not UTF-8; see --help");
 }
 
 #[test]
@@ -310,49 +197,23 @@ fn refuses_bad_arguments_without_repeating_a_key() {
             "--teams-token needs TOKEN APP_ID USER_ID, and the ids have to be GUIDs; see --help",
         ),
     ] {
-        assert_eq!(refused(&arguments), (Some(2), format!("emulator: {message}\n")));
-    }
-}
-
-#[test]
-fn explains_how_a_fault_is_written() {
-    for (spec, problem) in [
-        ("issue", "there is no colon"),
-        ("isue:429", "\"isue\" is no operation"),
-        ("issue:", "\"\" is no failure"),
-        ("issue:dorp", "\"dorp\" is no failure"),
-        ("issue:429x3", "\"429x3\" is no failure"),
-        ("issue:199", "\"199\" is no failure"),
-        ("issue:600", "\"600\" is no failure"),
-        ("issue:delay", "\"delay\" is no failure"),
-        ("issue:drop=2s", "\"drop=2s\" is no failure"),
-        ("issue:delay=2", "\"2\" is no time"),
-        ("issue:delay=s", "\"s\" is no time"),
-        ("issue:delay=3601s", "\"3601s\" is no time"),
-        ("issue:429*", "\"*\" has no number from 1"),
-        ("issue:429%+x", "\"%+x\" has no number from 1"),
-        ("issue:429*0", "\"*0\" has no number from 1"),
-        ("issue:429%%2", "\"%\" has no number from 1"),
-        ("issue:429*2*3", "\"*2\" is the second of its sort"),
-    ] {
-        let (code, stderr) = refused(&["--fault", spec]);
-        assert_eq!(code, Some(2), "{spec}");
-        let start = format!("emulator: --fault {spec}: {problem}\n\nSPEC is OPERATION:FAILURE");
-        assert!(stderr.starts_with(&start), "{stderr}");
-        assert!(stderr.contains("drop-after      do what was asked"), "{stderr}");
+        assert_eq!(refused(&arguments), (Some(2), format!("acs emulator: {message}\n")));
     }
 }
 
 #[test]
 fn help_tells_of_every_option_and_its_examples_work() {
-    let help = run(example("emulator").arg("--help"));
-    let text = String::from_utf8(help.stdout).unwrap();
-    assert!(help.status.success() && text.starts_with("Runs a local identity service"), "{text}");
+    let help = run(emulator().args(["--access-key", KEY, "--help"]).env("COLUMNS", "100"));
+    assert_eq!((help.code(), help.stderr.as_str()), (Some(0), ""));
+    let text = help.stdout;
+    assert!(text.contains("\nUsage: acs emulator [OPTIONS]\n"), "{text}");
     let options = "address tls tls-name tls-authority access-key bearer-token teams-token clock-ahead \
                    clock-behind throttling seed log-format fault help";
     for option in options.split_whitespace() {
-        assert!(text.contains(&format!("\n  --{option}")), "{option}");
+        let line = text.lines().find(|line| line.trim().contains(&format!("--{option}")));
+        assert!(line.is_some_and(|line| line.starts_with("  ")), "{option}");
     }
+    assert!(!text.contains(KEY), "{text}");
     let examples = text.split("For example ").nth(1).unwrap().lines().next().unwrap();
     let specs = examples.replace(" (every request)", "").replace(['\'', '.'], "");
     let specs: Vec<&str> = specs.split(", ").collect();
@@ -361,10 +222,50 @@ fn help_tells_of_every_option_and_its_examples_work() {
 }
 
 #[test]
+fn it_is_one_of_the_commands() {
+    assert_eq!(run(tool().args(["help", "emulator"])), run(emulator().arg("--help")));
+    assert!(run(tool().arg("--help")).stdout.contains("\n  emulator  "));
+    // After the command's name, every word is the program's.
+    run(tool().args(["--timeout", "5s", "emulator", "--tls"]))
+        .assert_failed(2, "acs: emulator takes no settings: write acs emulator [OPTIONS]");
+    run(emulator().args(["--timeout", "5s"]))
+        .assert_failed(2, "acs emulator: unknown option --timeout; --help lists the known ones");
+    for shell in ["bash", "zsh", "fish", "powershell"] {
+        let script = run(tool().args(["completion", shell])).stdout;
+        assert!(script.contains("tls-authority") && script.contains("clock-ahead"), "{shell}");
+    }
+}
+
+/// Nor does it mind settings that would stop the other commands.
+#[test]
+fn settings_of_the_other_commands_do_not_matter() {
+    let mut command = emulator();
+    command.env(QUICKSTART_VARIABLE, "nonsense").env("SSL_CERT_FILE", "no/such/file");
+    let program = Program::started(&mut command);
+    client_of(&program.connection_string).create_user().unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_an_error_like_others() {
+    for (arguments, problem) in [
+        (&["--help"][..], "acs emulator: cannot print the help: "),
+        (&[], "acs emulator: cannot print the connection string: "),
+    ] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let ended =
+            Running::of(emulator().args(arguments).stdout(full).stderr(Stdio::piped())).end();
+        assert!(ended.stderr.starts_with(problem), "{ended:?}");
+        assert_eq!(ended.code(), Some(1));
+    }
+}
+
+#[test]
 fn says_when_its_address_is_taken() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let message = format!("emulator: {address} is in use: choose another --address, or port 0\n");
+    let message =
+        format!("acs emulator: {address} is in use: choose another --address, or port 0\n");
     assert_eq!(refused(&["--address", &address]), (Some(1), message));
 }
 
@@ -372,7 +273,6 @@ fn says_when_its_address_is_taken() {
 #[test]
 fn ctrl_c_ends_it() {
     use std::os::unix::process::ExitStatusExt;
-    use std::process::Command;
 
     let mut program = Program::start(&[]);
     let id = program.process.0.id();

@@ -1,11 +1,9 @@
 //! What the log says of the mistakes in `tests/clients`, which people make in bash and Python.
 #![allow(clippy::print_stdout, reason = "says what was skipped, and what the log says")]
 
-use std::process::{Command, Output};
-
 use serde_json::Value;
 
-use crate::process::{Running, example, run};
+use super::*;
 
 /// The bytes from 0 to 63: zeros and line feeds among them.
 const ASCII_KEY: &str =
@@ -25,20 +23,15 @@ fn log_of(script: &str, key: &str, tools: &[&[&str]]) -> Option<Vec<(String, Opt
             return None;
         }
     }
-    let mut command = example("emulator");
-    let mut program = Running::start(command.args(["--access-key", key, "--log-format=json"]));
-    let connection_string = program.stdout().next();
-    let address = connection_string.split(['/', ';']).nth(2).unwrap();
+    let program = Program::started(emulator().args(["--access-key", key, "--log-format=json"]));
+    let address = program.connection_string.split(['/', ';']).nth(2).unwrap();
     let (host, port) = address.split_once(':').unwrap();
     let path = format!("{}/tests/clients/{script}", env!("CARGO_MANIFEST_DIR"));
-    let Output { status, stdout, stderr } =
-        run(Command::new(tools[0][0]).args([&path, host, port, key]));
-    assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
-    let stdout = String::from_utf8(stdout).unwrap();
-    let log = program.stderr();
-    let lines = stdout.lines().map(|sent| {
+    let ended = run(Command::new(tools[0][0]).args([&path, host, port, key]));
+    assert!(ended.status.success(), "{}", ended.stderr);
+    let lines = ended.stdout.lines().map(|sent| {
         let (name, status) = sent.split_once(' ').unwrap();
-        let line: Value = serde_json::from_str(&log.next()).unwrap();
+        let line: Value = serde_json::from_str(&program.log.next()).unwrap();
         assert_eq!(line["clientRequestId"], name);
         assert_eq!(line["status"].to_string(), status);
         let refusal = line["refusal"].as_str().map(str::to_owned);
