@@ -19,9 +19,10 @@ use crate::error::advice::Refusal;
 use crate::error::excerpt::excerpt;
 use crate::error::{CallRecord, Error, ErrorKind, ServiceError};
 use crate::http::decode::{Undecodable, created_user};
+use crate::http::failure::Failure;
 use crate::http::outcome::Outcome;
 use crate::http::reply::{Flaw, Reply};
-use crate::http::transport::{Failure, Transport};
+use crate::http::transport::Transport;
 use crate::operation::Operation;
 
 const X_MS_CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");

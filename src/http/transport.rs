@@ -1,5 +1,4 @@
-//! The only file that does IO: the ureq agent, its invariant settings, and the classification of its
-//! errors.
+//! The only file that does IO: the ureq agent and its invariant settings.
 
 use std::io::{self, Read};
 use std::time::Duration;
@@ -8,9 +7,10 @@ use ureq::http::{HeaderValue, Request, Uri, header};
 use ureq::{Agent, Body, SendBody};
 
 use crate::endpoint::Endpoint;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
+use crate::http::failure::Failure;
 use crate::http::keeping::Keeping;
-use crate::http::outcome::{Outcome, blames_certificate};
+use crate::http::outcome::Outcome;
 use crate::http::proxy;
 use crate::http::reply::{Flaw, Reply};
 use crate::http::tls::Tls;
@@ -54,12 +54,6 @@ pub(crate) struct Transport {
 pub(crate) struct Limits {
     connect: Duration,
     response: Duration,
-}
-
-/// An attempt that failed.
-pub(crate) struct Failure {
-    pub(crate) outcome: Outcome,
-    pub(crate) error: Error,
 }
 
 impl Limits {
@@ -243,59 +237,10 @@ impl Transport {
                 if outcome.maybe_processed && matches!(error, ureq::Error::Io(_)) {
                     self.keeping.note_end();
                 }
-                Err(Failure { outcome, error: no_response(error, outcome) })
+                Err(Failure::without_response(error, outcome))
             }
         }
     }
-}
-
-/// The error of an attempt that got no response.
-fn no_response(cause: ureq::Error, outcome: Outcome) -> Error {
-    let (kind, problem) = describe(&cause, outcome);
-    Error::new(kind, problem).with_source(cause)
-}
-
-fn describe(cause: &ureq::Error, outcome: Outcome) -> (ErrorKind, &'static str) {
-    if outcome.maybe_processed {
-        return match cause {
-            ureq::Error::Timeout(_) => (ErrorKind::Timeout, "no response arrived in time"),
-            ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => (
-                ErrorKind::Response,
-                "the response is not valid HTTP: look for a proxy or another server behind the endpoint",
-            ),
-            ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => (
-                ErrorKind::Response,
-                "the response is not valid TLS: if the other side speaks plain http, check the endpoint's scheme and port; else look for a proxy",
-            ),
-            _ => (ErrorKind::Transport, "the connection failed before the response arrived"),
-        };
-    }
-    let problem = match cause {
-        ureq::Error::TlsRequired => {
-            "https needs a TLS feature: build acs-identity with `rustls` or `native-tls`"
-        }
-        ureq::Error::ConnectProxyFailed(reason) if reason.contains(" 407") => {
-            "the proxy requires a login (407): put its user name and password into the proxy's URL"
-        }
-        ureq::Error::ConnectProxyFailed(_) => {
-            "the proxy did not connect to the service: check the proxy and the endpoint"
-        }
-        ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => {
-            "the proxy's response cannot be read: check the proxy, and its user name and password"
-        }
-        ureq::Error::Timeout(_) => {
-            "connecting timed out: check the endpoint, the network and the proxy"
-        }
-        cause if blames_certificate(cause) => {
-            "the server's certificate is not accepted: check the endpoint and this machine's clock; for a private authority set root_certificates on the builder, or Tls::PlatformVerifier (feature `platform-verifier`)"
-        }
-        ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
-            "the TLS handshake failed: if the other side speaks plain http, check the endpoint's scheme and port; else look for a proxy"
-        }
-        _ if !outcome.transient => "the agent rejects the request: check its configuration",
-        _ => "the service could not be reached: check the endpoint, the network and the proxy",
-    };
-    (ErrorKind::Connection, problem)
 }
 
 /// A request body that records whether the transport began to read it, which happens once the
