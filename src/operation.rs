@@ -211,11 +211,10 @@ fn user_path(user: &CommunicationUserIdentifier, verb: &str) -> String {
 /// Percent-encodes all but the unreserved characters of RFC 3986, so that the text stays one segment:
 /// `8:acs:…` becomes `8%3Aacs%3A…`.
 fn push_path_segment(path: &mut String, segment: &str) {
-    let is_unreserved = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~');
-    for run in segment.split_inclusive(|c| !is_unreserved(c)) {
-        let plain = run.trim_end_matches(|c| !is_unreserved(c));
-        path.push_str(plain);
-        for byte in run.bytes().skip(plain.len()) {
+    for byte in segment.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            path.push(char::from(byte));
+        } else {
             // Writing to a `String` does not fail.
             let _ = write!(path, "%{byte:02X}");
         }
