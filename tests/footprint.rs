@@ -15,7 +15,7 @@ mod caching_resolver;
 #[path = "bench/counting.rs"]
 mod counting;
 #[allow(dead_code, unreachable_pub, reason = "made for the other tests")]
-#[path = "it/process.rs"]
+#[path = "it/support/process.rs"]
 mod process;
 #[allow(dead_code, reason = "one process is enough")]
 #[path = "bench/server.rs"]

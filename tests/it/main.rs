@@ -10,29 +10,11 @@
     reason = "a test fails by panicking"
 )]
 
-mod api_versions;
-mod auto_traits;
-mod build_script;
-mod connection_string;
+mod client;
 mod emulator;
-mod entra;
-mod entra_examples;
+mod examples;
 mod failures;
-mod faults;
-mod hostile_server;
-mod http;
-mod interface;
-mod keys;
-mod local;
-mod middlemen;
-mod observing;
-mod operations;
-mod preview;
-mod process;
-mod programs;
-mod secrets;
-mod service_errors;
-mod signing_vectors;
-mod teams;
-mod tls;
-mod tokens;
+mod support;
+
+// The emulator's tests call it so.
+use support::process;

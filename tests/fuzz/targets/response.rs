@@ -18,7 +18,7 @@ fuzz_target!(|input: &[u8]| {
     if bytes.to_ascii_uppercase().windows(6).any(|window| window == b"CANARY") {
         return;
     }
-    let chunk = [usize::MAX, 1, 7, 300][usize::from(how & 3)];
+    let chunk = [usize::MAX, 7, 64, 300][usize::from(how & 3)];
     let (reset, retries) = (how & 4 != 0, how & 8 != 0);
     let responses: Vec<Vec<u8>> = split(bytes).into_iter().map(with_token).collect();
     let server = Memory::new(responses, chunk, reset);

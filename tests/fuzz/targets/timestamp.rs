@@ -15,7 +15,9 @@ fuzz_target!(|text: &str| {
     ));
     let user = "8:acs:a_b".parse().unwrap();
     let token = server.client(RetryPolicy::none()).issue_token(&user, ["voip"]);
-    let expected = OffsetDateTime::parse(text, &Rfc3339).ok();
+    // The other one takes any separator, and makes a leap second a little shorter.
+    let alike = matches!(text.as_bytes().get(10), Some(b'T' | b't')) && text.get(17..19) != Some("60");
+    let expected = OffsetDateTime::parse(text, &Rfc3339).ok().filter(|_| alike);
     match (token, expected) {
         (Ok(token), Some(expected)) => {
             assert_eq!(OffsetDateTime::from(token.expires_on()), expected, "{text:?}");

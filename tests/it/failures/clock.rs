@@ -4,12 +4,9 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use acs_identity::emulator::{Emulator, EmulatorBuilder, Fault};
-use acs_identity::{
-    AccessKey, BearerToken, CommunicationIdentityClient, CommunicationUserIdentifier, Credential,
-    Error,
-};
+use acs_identity::{AccessKey, BearerToken, CommunicationIdentityClient, Credential, Error};
 
-use super::{Operation, client, client_of, emulator, until};
+use crate::support::{Operation, emulator_with_user, hurried, problem, until, user};
 
 const TWO_HOURS: Duration = Duration::from_secs(2 * 60 * 60);
 
@@ -21,34 +18,33 @@ const SKEWS: [(Skew, i64, &str); 2] = [
     (|| Emulator::builder().clock_behind(TWO_HOURS), -7_200, "ahead of"),
 ];
 
-/// The text of an error up to what differs from run to run, with the difference as it is without
-/// delays.
+/// The problem of an error, with the difference as it is without delays.
 fn text(error: &Error) -> String {
-    let elapsed = format!("attempts in {:.1} s", error.elapsed().as_secs_f64());
-    let text = error.to_string().replace(&elapsed, "attempts in N s");
-    let (text, _) = text.split_once(" [").unwrap();
     let nearly = ["7198", "7199", "7201", "7202"];
-    nearly.iter().fold(text.to_owned(), |text, near| text.replace(near, "7200"))
+    nearly.iter().fold(problem(error), |text, near| text.replace(near, "7200"))
+}
+
+/// With another key than the emulator's.
+fn with_wrong_key(emulator: &Emulator) -> CommunicationIdentityClient {
+    let client = hurried(emulator).build().unwrap();
+    client.replace_credential("b3RoZXI=".parse::<AccessKey>().unwrap());
+    client
 }
 
 fn assert_near(offset: i64, expected: i64) {
     assert!(offset.abs_diff(expected) <= 2, "{offset} for {expected}");
 }
 
-fn without_user() -> CommunicationUserIdentifier {
-    "8:acs:resource_user".parse().unwrap()
-}
-
 #[test]
 fn all_operations_work_with_one_request_more_in_all() {
     for (skew, offset, _) in SKEWS {
         // Its user and Teams user are made by a client of its own.
-        let (emulator, user) = emulator(skew());
-        let client = client(&emulator).build().unwrap();
+        let (emulator, user) = emulator_with_user(skew());
+        let client = hurried(&emulator).build().unwrap();
         assert_eq!(client.clock_offset_seconds(), 0);
         let before = emulator.request_count();
         for operation in Operation::ALL {
-            operation.run(&client, &user).unwrap();
+            operation.run_on(&client, &user).unwrap();
             assert_near(client.clock_offset_seconds(), offset);
             assert_near(client.clone().clock_offset_seconds(), offset);
         }
@@ -69,7 +65,7 @@ fn all_operations_work_with_one_request_more_in_all() {
 fn switched_off_the_error_names_the_difference() {
     for (skew, _, direction) in SKEWS {
         let emulator = skew().start().unwrap();
-        let client = client(&emulator).clock_correction(false).build().unwrap();
+        let client = hurried(&emulator).clock_correction(false).build().unwrap();
         let error = client.create_user().unwrap_err();
         assert_eq!((error.status(), error.attempts()), (Some(401), 1));
         assert_eq!(
@@ -87,7 +83,7 @@ fn switched_off_the_error_names_the_difference() {
 fn a_wrong_key_and_a_wrong_clock_are_both_named() {
     for (skew, _, direction) in SKEWS {
         let emulator = skew().start().unwrap();
-        let client = client_of(&emulator.endpoint(), "b3RoZXI=").build().unwrap();
+        let client = with_wrong_key(&emulator);
         let error = client.create_user().unwrap_err();
         assert_eq!((error.status(), error.attempts()), (Some(401), 2));
         assert_eq!(
@@ -106,7 +102,7 @@ fn a_wrong_key_and_a_wrong_clock_are_both_named() {
 fn a_key_that_goes_wrong_later_is_named_though_the_clock_is_wrong() {
     for (skew, offset, direction) in SKEWS {
         let emulator = skew().start().unwrap();
-        let client = client(&emulator).build().unwrap();
+        let client = hurried(&emulator).build().unwrap();
         client.create_user().unwrap();
         client.replace_credential("b3RoZXI=".parse::<AccessKey>().unwrap());
         let before = emulator.request_count();
@@ -125,7 +121,7 @@ fn a_key_that_goes_wrong_later_is_named_though_the_clock_is_wrong() {
 #[test]
 fn a_wrong_key_alone_is_named_alone() {
     let emulator = Emulator::start().unwrap();
-    let client = client_of(&emulator.endpoint(), "b3RoZXI=").build().unwrap();
+    let client = with_wrong_key(&emulator);
     let error = client.create_user().unwrap_err();
     assert_eq!(
         text(&error),
@@ -138,13 +134,13 @@ fn a_wrong_key_alone_is_named_alone() {
 fn a_401_about_an_id_or_a_teams_token_says_nothing_of_the_clock() {
     for code in ["IdentityNotOwned", "InvalidAccessToken"] {
         let emulator = Emulator::start().unwrap();
-        let client = client(&emulator).build().unwrap();
+        let client = hurried(&emulator).build().unwrap();
         emulator.inject(
             Fault::respond(401)
                 .header("Date", "Wed, 13 Apr 2022 18:09:12 GMT")
                 .body(format!("{{\"error\":{{\"code\":\"{code}\",\"message\":\"m\"}}}}")),
         );
-        let error = client.revoke_tokens(&without_user()).unwrap_err();
+        let error = client.revoke_tokens(&user()).unwrap_err();
         assert_eq!((error.code(), error.attempts()), (Some(code), 1));
         assert!(!error.to_string().contains("clock"), "{error}");
         assert_eq!((emulator.request_count(), client.clock_offset_seconds()), (1, 0));
@@ -155,8 +151,8 @@ fn a_401_about_an_id_or_a_teams_token_says_nothing_of_the_clock() {
 fn a_correction_that_the_service_accepted_is_kept_even_if_the_call_fails() {
     for (skew, offset, _) in SKEWS {
         let emulator = skew().start().unwrap();
-        let client = client(&emulator).build().unwrap();
-        let error = client.delete_user(&without_user()).unwrap_err();
+        let client = hurried(&emulator).build().unwrap();
+        let error = client.delete_user(&user()).unwrap_err();
         assert_eq!((error.code(), error.attempts()), (Some("IdentityNotOwned"), 2));
         assert_near(client.clock_offset_seconds(), offset);
         client.create_user().unwrap();
@@ -168,7 +164,7 @@ fn a_correction_that_the_service_accepted_is_kept_even_if_the_call_fails() {
 #[test]
 fn an_older_call_does_not_undo_a_correction() {
     let emulator = Emulator::start().unwrap();
-    let client = client(&emulator).build().unwrap();
+    let client = hurried(&emulator).build().unwrap();
     emulator.inject(Fault::delay(Duration::from_millis(300)));
     thread::scope(|scope| {
         let older = scope.spawn(|| client.create_user().unwrap());
@@ -185,12 +181,12 @@ fn an_older_call_does_not_undo_a_correction() {
 #[test]
 fn a_corrected_delete_is_no_repeated_delete() {
     let emulator = Emulator::builder().clock_ahead(TWO_HOURS).start().unwrap();
-    let client = client(&emulator).build().unwrap();
+    let client = hurried(&emulator).build().unwrap();
     // Two faults: the date is refused by the service itself only where none strikes.
     let date = httpdate::fmt_http_date(SystemTime::now() + TWO_HOURS);
     emulator.inject(Fault::respond(401).header("Date", date));
     emulator.inject(Fault::respond(404));
-    let error = client.delete_user(&without_user()).unwrap_err();
+    let error = client.delete_user(&user()).unwrap_err();
     assert_eq!((error.status(), error.attempts()), (Some(404), 2));
 }
 
@@ -205,7 +201,7 @@ fn a_small_difference_or_no_date_is_not_corrected() {
     ] {
         let emulator = Emulator::start().unwrap();
         emulator.inject(Fault::respond(401).header("Date", date));
-        let client = client(&emulator).build().unwrap();
+        let client = hurried(&emulator).build().unwrap();
         let error = client.create_user().unwrap_err();
         assert_eq!((error.status(), error.attempts()), (Some(401), 1));
         assert!(
@@ -222,7 +218,7 @@ fn a_difference_of_more_than_a_day_is_told_and_not_corrected() {
     for date in ["Thu, 01 Jan 1970 00:00:00 GMT", "Thu, 31 Dec 9998 23:59:59 GMT"] {
         let emulator = Emulator::start().unwrap();
         emulator.inject(Fault::respond(401).header("Date", date));
-        let client = client(&emulator).build().unwrap();
+        let client = hurried(&emulator).build().unwrap();
         let error = client.create_user().unwrap_err();
         assert_eq!((error.status(), error.attempts()), (Some(401), 1), "{error}");
         assert!(error.to_string().contains("the service's: set it right"), "{error}");

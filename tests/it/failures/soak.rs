@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use acs_identity::emulator::{Emulator, Fault, Operation};
 use acs_identity::{CommunicationIdentityClient, ErrorKind};
 
-use super::{client, hurried, until};
+use crate::support::{hurried, hurried_policy, until};
 
 const THREADS: u64 = 8;
 
@@ -138,8 +138,8 @@ fn soak(rounds: u64) -> Report {
     let emulator = Emulator::start().unwrap();
     inject_faults(&emulator);
     // Enough retries that bad luck alone ends no call: one in ten to the ninth.
-    let policy = hurried().max_retries(8);
-    let client = client(&emulator).retry_policy(policy).build().unwrap();
+    let policy = hurried_policy().max_retries(8);
+    let client = hurried(&emulator).retry_policy(policy).build().unwrap();
     let ledger = Ledger::default();
     let started = Instant::now();
     let mut memory = [0; 2];

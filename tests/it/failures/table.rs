@@ -1,18 +1,13 @@
 //! Operation × failure: the attempts made, by how many the identities changed, and how it ended.
 
-use std::net::TcpListener;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use acs_identity::emulator::{Emulator, Fault};
 use acs_identity::{Error, ErrorKind};
-use rustls::pki_types::PrivateKeyDer;
-use rustls::{ServerConfig, ServerConnection};
 
-use super::{Operation, client, client_of, emulator};
-use crate::http::CANARY_KEY;
+use crate::support::{
+    Nobody, Operation, Service, UNKNOWN_HOST, emulator_with_user, hurried, hurried_policy,
+};
 
 /// Columns: both creates · issue and exchange · revoke · delete · create with a custom id.
 struct Row {
@@ -117,25 +112,13 @@ fn table() -> Vec<Row> {
     ]
 }
 
-const STALLED: Row = Row {
-    faults: Vec::new(),
-    once: ["1 +0 Timeout in doubt", "2 +0 ok", "2 +0 ok", "2 -1 ok", "2 +1 ok"],
-    always: [
-        "1 +0 Timeout in doubt",
-        "4 +0 Timeout in doubt",
-        "4 +0 Timeout in doubt",
-        "4 +0 Timeout in doubt",
-        "4 +0 Timeout in doubt",
-    ],
-};
-
 /// What one call did, in the words of the table.
-fn observe(fault: &Fault, operation: Operation, timeout: Duration) -> String {
-    let (emulator, user) = emulator(Emulator::builder());
-    let client = client(&emulator).timeout(timeout).build().unwrap();
+fn observe(fault: &Fault, operation: Operation) -> String {
+    let (emulator, user) = emulator_with_user(Emulator::builder());
+    let client = hurried(&emulator).build().unwrap();
     let (requests, users) = (emulator.request_count(), emulator.users().len());
     emulator.inject(fault.clone());
-    let result = operation.run(&client, &user);
+    let result = operation.run_on(&client, &user);
     let requests = emulator.request_count() - requests;
     let change = i64::try_from(emulator.users().len()).unwrap() - i64::try_from(users).unwrap();
     if let Err(error) = &result {
@@ -154,8 +137,6 @@ fn outcome(result: &Result<(), Error>) -> String {
 
 #[test]
 fn each_failure_of_the_service_on_each_operation() {
-    const PLENTY: Duration = Duration::from_secs(30);
-
     for row in table() {
         for fault in &row.faults {
             for operation in Operation::ALL {
@@ -166,12 +147,12 @@ fn each_failure_of_the_service_on_each_operation() {
                     _ => words.to_owned(),
                 };
                 assert_eq!(
-                    observe(fault, operation, PLENTY),
+                    observe(fault, operation),
                     expected(row.once[column]),
                     "{operation:?}, once {fault:?}"
                 );
                 assert_eq!(
-                    observe(&fault.clone().times(u64::MAX), operation, PLENTY),
+                    observe(&fault.clone().times(u64::MAX), operation),
                     expected(row.always[column]),
                     "{operation:?}, always {fault:?}"
                 );
@@ -180,29 +161,12 @@ fn each_failure_of_the_service_on_each_operation() {
     }
 }
 
-#[test]
-fn stalled() {
-    // Side by side, because each waits for its timeout.
-    thread::scope(|scope| {
-        for operation in Operation::ALL {
-            for (fault, expected) in
-                [(Fault::stall(), STALLED.once), (Fault::stall().times(u64::MAX), STALLED.always)]
-            {
-                scope.spawn(move || {
-                    let observed = observe(&fault, operation, Duration::from_millis(900));
-                    assert_eq!(observed, expected[column(operation)], "{operation:?} {fault:?}");
-                });
-            }
-        }
-    });
-}
-
 /// A create that was processed and never answered: nothing may be sent again, and the caller has to
 /// know.
 #[test]
 fn a_create_whose_answer_is_lost_is_sent_once() {
-    let (emulator, _) = emulator(Emulator::builder());
-    let client = client(&emulator).build().unwrap();
+    let (emulator, _) = emulator_with_user(Emulator::builder());
+    let client = hurried(&emulator).build().unwrap();
     let before = emulator.request_count();
     emulator.inject(Fault::drop_after_processing());
     let error = client.create_user().unwrap_err();
@@ -221,17 +185,17 @@ fn a_create_whose_answer_is_lost_is_sent_once() {
 #[test]
 fn who_asks_for_it_gets_a_second_user_sooner_than_none() {
     for operation in [Operation::Create, Operation::CreateWithToken] {
-        let (emulator, user) = emulator(Emulator::builder());
-        let policy = super::hurried().retry_create_in_doubt(true);
-        let client = client(&emulator).retry_policy(policy).build().unwrap();
+        let (emulator, user) = emulator_with_user(Emulator::builder());
+        let policy = hurried_policy().retry_create_in_doubt(true);
+        let client = hurried(&emulator).retry_policy(policy).build().unwrap();
         emulator.inject(Fault::drop_after_processing());
-        operation.run(&client, &user).unwrap();
+        operation.run_on(&client, &user).unwrap();
         assert_eq!(emulator.users().len(), 3);
 
         // The doubt of the first attempt outlives a clear refusal of the second.
         emulator.inject(Fault::drop_after_processing());
         emulator.inject(Fault::respond(400));
-        let error = operation.run(&client, &user).unwrap_err();
+        let error = operation.run_on(&client, &user).unwrap_err();
         assert_eq!((error.status(), error.attempts()), (Some(400), 2));
         assert!(error.is_in_doubt());
         assert_eq!(emulator.users().len(), 4);
@@ -240,8 +204,8 @@ fn who_asks_for_it_gets_a_second_user_sooner_than_none() {
 
 #[test]
 fn a_repeated_delete_that_finds_nothing_has_succeeded() {
-    let (emulator, user) = emulator(Emulator::builder());
-    let client = client(&emulator).build().unwrap();
+    let (emulator, user) = emulator_with_user(Emulator::builder());
+    let client = hurried(&emulator).build().unwrap();
     emulator.inject(Fault::respond(500));
     emulator.inject(Fault::respond(404).body(ENVELOPE));
     client.delete_user(&user).unwrap();
@@ -265,18 +229,17 @@ fn a_repeated_delete_that_finds_nothing_has_succeeded() {
 
 /// Nothing was sent, so everything is tried again, creating too, unless it would end the same way,
 /// and nothing is in doubt.
-fn assert_never_sent(endpoint: &str, attempts: u32) {
-    let user = "8:acs:resource_user".parse().unwrap();
-    let client = client_of(endpoint, CANARY_KEY).build().unwrap();
+fn assert_never_sent(service: &(impl Service + ?Sized)) {
+    let client = hurried(service).build().unwrap();
     // Side by side, because looking up a name may take long.
     thread::scope(|scope| {
         for operation in Operation::ALL {
-            let (client, user) = (&client, &user);
+            let client = &client;
             scope.spawn(move || {
-                let result = operation.run(client, user);
+                let result = operation.run(client);
                 assert_eq!(outcome(&result), "Connection", "{operation:?} {result:?}");
                 let error = result.unwrap_err();
-                assert_eq!(error.attempts(), attempts, "{operation:?} {error}");
+                assert_eq!(error.attempts(), 4, "{operation:?} {error}");
                 assert!(error.to_string().contains("nothing was sent"), "{error}");
             });
         }
@@ -285,43 +248,10 @@ fn assert_never_sent(endpoint: &str, attempts: u32) {
 
 #[test]
 fn connection_refused() {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    assert_never_sent(&format!("http://{address}"), 4);
+    assert_never_sent(&Nobody::new());
 }
 
 #[test]
 fn unknown_host() {
-    // No label may be so long: it is refused without asking a name server, who may be slow.
-    assert_never_sent(&format!("https://{}.invalid", "x".repeat(64)), 4);
-}
-
-#[test]
-fn certificate_not_trusted() {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
-    let config =
-        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .unwrap();
-    let config = Arc::new(config);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let refusals = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&refusals);
-    // Ends with the test program: a client that comes no more is no reason to wait.
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-            let mut tls = ServerConnection::new(Arc::clone(&config)).unwrap();
-            if tls.complete_io(&mut stream).is_err() && tls.is_handshaking() {
-                counted.fetch_add(1, Ordering::SeqCst);
-            }
-        }
-    });
-    assert_never_sent(&format!("https://localhost:{port}"), 1);
-    super::until(|| refusals.load(Ordering::SeqCst) == Operation::ALL.len());
+    assert_never_sent(&*format!("https://{UNKNOWN_HOST}"));
 }

@@ -1,0 +1,164 @@
+//! The ways in, and what errors look like, as callers meet them.
+
+use std::error::Error as _;
+use std::net::TcpListener;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use acs_identity::emulator::Emulator;
+use acs_identity::{
+    BearerToken, CommunicationIdentifier, CommunicationIdentityClient, CommunicationUserIdentifier,
+    Credential, ErrorKind, RetryPolicy, TokenCredential, TokenRequest, TokenScope,
+};
+
+use crate::support::builder;
+use crate::support::process::run;
+
+const VARIABLE: &str = "COMMUNICATION_SERVICES_CONNECTION_STRING";
+
+/// A variable can only be set for another process: what this test prints there.
+fn from_env_with(value: Option<&std::ffi::OsStr>) -> String {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "client::interface::child_from_env", "--ignored", "--nocapture"]);
+    match value {
+        Some(value) => command.env(VARIABLE, value),
+        None => command.env_remove(VARIABLE),
+    };
+    let output = run(&mut command);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let line = stderr.lines().find_map(|line| line.strip_prefix("from_env: "));
+    line.unwrap_or_else(|| panic!("{stderr}")).to_owned()
+}
+
+#[test]
+#[ignore = "run by another test, in a process of its own"]
+fn child_from_env() {
+    let told = match CommunicationIdentityClient::from_env() {
+        Ok(client) => client.endpoint().to_string(),
+        Err(error) => format!("{} error: {error}", error.kind()),
+    };
+    std::io::Write::write_all(&mut std::io::stderr(), format!("from_env: {told}\n").as_bytes())
+        .unwrap();
+}
+
+#[test]
+fn a_client_from_the_environment() {
+    let unset = format!(
+        "invalid input error: {VARIABLE} is not set: set it to the connection string on the portal's Keys page"
+    );
+    assert_eq!(from_env_with(None), unset);
+    assert_eq!(from_env_with(Some("".as_ref())), unset.replace("not set", "empty"));
+    let good = "endpoint=https://contoso.communication.azure.com/;accesskey=c2VjcmV0";
+    assert_eq!(from_env_with(Some(good.as_ref())), "https://contoso.communication.azure.com");
+    assert_eq!(
+        from_env_with(Some("endpoint=https://contoso.communication.azure.com/".as_ref())),
+        "invalid input error: connection string has no accesskey= part: expected endpoint=https://<resource>.communication.azure.com/;accesskey=<base64>"
+    );
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt as _;
+        assert_eq!(
+            from_env_with(Some(std::ffi::OsStr::from_bytes(b"endpoint=\xff"))),
+            format!(
+                "invalid input error: {VARIABLE} is not valid UTF-8: copy the connection string again from the portal's Keys page"
+            )
+        );
+    }
+}
+
+#[test]
+fn an_error_in_three_formats() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let client = builder(&*format!("http://{address}")).build().unwrap();
+    let error = client.create_user().unwrap_err();
+    let (text, cause) = (error.to_string(), error.source().unwrap().to_string());
+    assert!(!text.contains(&cause) && !text.contains('\n'), "{text}");
+    assert_eq!(format!("{error:#}"), format!("{text}: {cause}"));
+    assert_eq!(format!("{error:?}"), format!("{text}\ncaused by: {cause}"));
+
+    let error = "".parse::<CommunicationUserIdentifier>().unwrap_err();
+    for text in [error.to_string(), format!("{error:#}"), format!("{error:?}")] {
+        assert_eq!(text, "user id is empty: expected 8:acs:<resource>_<user>");
+    }
+}
+
+#[test]
+fn kinds_have_names() {
+    for (kind, name) in [
+        (ErrorKind::InvalidInput, "invalid input"),
+        (ErrorKind::Credential, "credential"),
+        (ErrorKind::Connection, "connection"),
+        (ErrorKind::Timeout, "timeout"),
+        (ErrorKind::Transport, "transport"),
+        (ErrorKind::Service, "service"),
+        (ErrorKind::Response, "response"),
+    ] {
+        assert_eq!(kind.to_string(), name);
+    }
+}
+
+#[test]
+fn sources_of_tokens_may_be_boxed_or_shared() {
+    fn token() -> impl TokenCredential {
+        |_: &str| Ok(BearerToken::new("token", SystemTime::now() + Duration::from_secs(600)))
+    }
+
+    let emulator = Emulator::start().unwrap();
+    emulator.accept_bearer_token("token");
+    let boxed: Box<dyn TokenCredential> = Box::new(token());
+    let shared: Arc<dyn TokenCredential> = Arc::new(token());
+    for credential in
+        [Credential::bearer(token()), Credential::bearer(boxed), Credential::bearer(shared)]
+    {
+        let client = CommunicationIdentityClient::new(&emulator.endpoint(), credential).unwrap();
+        client.create_user().unwrap();
+    }
+}
+
+#[test]
+fn requests_come_from_any_collection_of_scopes() {
+    let expected = TokenRequest::new([TokenScope::CHAT, TokenScope::VOIP]);
+    let (texts, owned) = (["chat", "voip"], vec!["chat".to_owned(), "voip".to_owned()]);
+    let scopes = [TokenScope::CHAT, TokenScope::VOIP];
+    for request in [
+        TokenRequest::from(texts),
+        TokenRequest::from(&texts),
+        TokenRequest::from(texts.as_slice()),
+        TokenRequest::from(texts.to_vec()),
+        TokenRequest::from(&texts.to_vec()),
+        TokenRequest::from(&owned),
+        TokenRequest::from(owned.iter().map(String::as_str)),
+        TokenRequest::from(owned.clone()),
+        TokenRequest::from(&scopes),
+        TokenRequest::from(scopes),
+        TokenRequest::from(&expected),
+    ] {
+        assert_eq!(request, expected);
+    }
+}
+
+#[test]
+fn what_people_store_is_written_as_text() {
+    let scopes = vec![TokenScope::VOIP_JOIN, TokenScope::from("new.scope")];
+    let json = serde_json::to_string(&scopes).unwrap();
+    assert_eq!(json, r#"["voip.join","new.scope"]"#);
+    assert_eq!(serde_json::from_str::<Vec<TokenScope>>(&json).unwrap(), scopes);
+
+    let phone = CommunicationIdentifier::from("4:+112345556789");
+    let json = serde_json::to_string(&phone).unwrap();
+    assert_eq!(json, r#""4:+112345556789""#);
+    assert_eq!(serde_json::from_str::<CommunicationIdentifier>(&json).unwrap(), phone);
+}
+
+#[test]
+fn a_builder_from_a_connection_string() {
+    let emulator = Emulator::start().unwrap();
+    let text = emulator.connection_string();
+    let builder = CommunicationIdentityClient::builder_from_connection_string(&text).unwrap();
+    builder.retry_policy(RetryPolicy::none()).build().unwrap().create_user().unwrap();
+    let error = CommunicationIdentityClient::builder_from_connection_string("endpoint=x");
+    assert_eq!(error.map(drop).unwrap_err().kind(), ErrorKind::InvalidInput);
+}

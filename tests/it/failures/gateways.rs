@@ -1,0 +1,157 @@
+//! What stands between the client and the service: gateways, proxies, agents and observers of the
+//! caller's.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use acs_identity::emulator::{Emulator, Fault, Operation};
+use acs_identity::{
+    AccessKey, BearerToken, CommunicationIdentityClient, CommunicationIdentityClientBuilder,
+    Credential, ErrorKind, RetryPolicy,
+};
+use ureq::Agent;
+use ureq::SendBody;
+use ureq::http::{Request, Response};
+use ureq::middleware::MiddlewareNext;
+
+use crate::support::server::answer;
+use crate::support::{Server, client};
+
+const QUICK: RetryPolicy = RetryPolicy::none().max_retries(3).base_delay(Duration::from_millis(1));
+
+fn builder(emulator: &Emulator) -> CommunicationIdentityClientBuilder {
+    let key: AccessKey = emulator.access_key().parse().unwrap();
+    CommunicationIdentityClient::builder(emulator.endpoint().parse().unwrap(), key)
+        .retry_policy(QUICK)
+}
+
+#[test]
+fn a_page_in_place_of_an_empty_answer_is_no_success() {
+    let page = answer("200 OK", "text/html", "<html>Sign in to the network</html>");
+    let server = Server::answering(page);
+    let user = "8:acs:a_b".parse().unwrap();
+    for error in [
+        client(&server).delete_user(&user).unwrap_err(),
+        client(&server).revoke_tokens(&user).unwrap_err(),
+    ] {
+        assert_eq!((error.kind(), error.status()), (ErrorKind::Response, Some(200)));
+        let problem = ": the service reported success (200), but 204 was expected [";
+        assert!(error.to_string().contains(problem), "{error}");
+    }
+    let other = Server::answering("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(client(&other).delete_user(&user).unwrap_err().status(), Some(202));
+}
+
+#[test]
+fn an_id_that_was_created_is_kept_whatever_its_form() {
+    for id in ["8:acs:a_b_c", "4:+123", "something new"] {
+        let body = format!("{{\"identity\":{{\"id\":\"{id}\"}}}}");
+        let server = Server::answering(answer("201 Created", "application/json", &body));
+        assert_eq!(client(&server).create_user().unwrap().identifier(), id);
+    }
+    for id in ["8:acs:a\\nFAKE LINE\\u001b[31m", "", " ", "..", " 8:acs:a ", &"x".repeat(2_000)] {
+        let body = format!("{{\"identity\":{{\"id\":\"{id}\"}}}}");
+        let server = Server::answering(answer("201 Created", "application/json", &body));
+        let error = client(&server).create_user_and_token(["voip"]).unwrap_err();
+        assert!(error.to_string().contains("but its identity has no proper id"), "{error}");
+        assert!(!error.to_string().contains(char::is_control) && error.to_string().len() < 300);
+    }
+}
+
+#[test]
+fn a_gateway_that_sends_the_signature_back_does_not_get_it_into_errors() {
+    let server = Server::start(|stream| {
+        use std::io::Write;
+        let body = r#"{"message":"Signature=ML\/dph4kAAAAAAAAAAAAAAAAAAAAAAAAAAAA\u002B6A="}"#;
+        let head = "HTTP/1.1 502 Bad Gateway\r\nMS-CV: HMAC-SHA256 SignedHeaders=x&Signature=ML/dph4k\r\nX-Azure-Ref: Signature=ML/dph4k\r\n";
+        let _ = write!(stream, "{head}Content-Length: {}\r\n\r\n{body}", body.len());
+    });
+    let error = client(&server).create_user().unwrap_err();
+    assert_eq!(error.status(), Some(502));
+    assert!(!format!("{error:?}").contains("ML"), "{error:?}");
+}
+
+#[test]
+fn middleware_that_sends_another_body_does_not_make_a_create_repeatable() {
+    let emulator = Emulator::start().unwrap();
+    emulator.inject(Fault::drop_after_processing().times(u64::MAX));
+    let other_body = |request: Request<SendBody<'_>>, next: MiddlewareNext<'_>| {
+        let (mut parts, _) = request.into_parts();
+        parts.headers.insert("content-length", 2.into());
+        let mut body = b"{}".as_slice();
+        next.handle(Request::from_parts(parts, SendBody::from_reader(&mut body)))
+            as Result<Response<_>, ureq::Error>
+    };
+    let agent = Agent::config_builder().middleware(other_body).build().new_agent();
+    let error = builder(&emulator).agent(agent).build().unwrap().create_user().unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Transport, 1), "{error}");
+    assert!(error.is_in_doubt());
+    assert_eq!(emulator.request_count(), 1);
+}
+
+#[test]
+fn an_agent_that_does_not_take_the_request_is_not_asked_again() {
+    let emulator = Emulator::start().unwrap();
+    let agent = Agent::config_builder().https_only(true).build().new_agent();
+    let error = builder(&emulator).agent(agent).build().unwrap().create_user().unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Connection, 1));
+    let problem =
+        "create_user: the agent rejects the request: check its configuration; nothing was sent [";
+    assert!(error.to_string().starts_with(problem), "{error}");
+}
+
+#[test]
+fn a_delete_that_was_done_before_is_reported_as_the_success_it_is() {
+    let emulator = Emulator::start().unwrap();
+    let client = builder(&emulator).build().unwrap();
+    let user = client.create_user().unwrap();
+    emulator.inject(Fault::drop_after_processing().on(Operation::Delete));
+    let reports = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&reports);
+    let observed = client.observed(move |report| {
+        log.lock().unwrap().push((report.succeeded(), report.attempts(), report.status()));
+    });
+    observed.delete_user(&user).unwrap();
+    assert_eq!(*reports.lock().unwrap(), [(true, 2, Some(401))]);
+}
+
+#[test]
+fn a_body_that_no_token_needs_is_refused() {
+    let emulator = Emulator::start().unwrap();
+    let client = builder(&emulator).build().unwrap();
+    let error = client.exchange_teams_user_token(&"x".repeat(70_000), "app", "user").unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::InvalidInput, 0));
+    assert!(error.to_string().contains("the request's body is longer than 16 KiB"), "{error}");
+    assert_eq!(emulator.request_count(), 0);
+}
+
+#[test]
+fn a_wild_date_of_something_else_is_not_kept() {
+    let emulator = Emulator::start().unwrap();
+    let tomorrow = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(80_000));
+    emulator.inject(Fault::respond(401).header("Date", &*tomorrow));
+    emulator.inject(Fault::respond(407).header("Date", &*tomorrow));
+    let client = builder(&emulator).build().unwrap();
+    assert_eq!(client.create_user().unwrap_err().status(), Some(407));
+    assert_eq!(client.clock_offset_seconds(), 0);
+}
+
+#[test]
+fn a_source_of_tokens_that_asks_its_own_client_ends_by_the_deadline() {
+    let emulator = Emulator::start().unwrap();
+    let slot: Arc<Mutex<Option<CommunicationIdentityClient>>> = Arc::default();
+    let inner = Arc::clone(&slot);
+    let credential = Credential::bearer(move |_: &str| -> Result<BearerToken, _> {
+        let client = inner.lock().unwrap().clone().unwrap();
+        Err(client.create_user().unwrap_err().into())
+    });
+    let client =
+        CommunicationIdentityClient::builder(emulator.endpoint().parse().unwrap(), credential)
+            .retry_policy(RetryPolicy::none().deadline(Duration::from_millis(200)))
+            .build()
+            .unwrap();
+    *slot.lock().unwrap() = Some(client.clone());
+    let error = client.create_user().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Credential, "{error}");
+    *slot.lock().unwrap() = None;
+}

@@ -1,0 +1,207 @@
+//! The client against servers that misbehave, over a socket.
+
+use std::error::Error as _;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use acs_identity::ErrorKind;
+
+use crate::support::server::answer;
+use crate::support::{Server, builder, client, text, user};
+
+const REQUEST_PLACEHOLDER: &str = "[host HOST, api-version 2023-10-01, client-request-id ID]";
+
+#[test]
+fn closes_before_answering() {
+    let server = Server::start(|_| {});
+    let error = client(&server).create_user().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transport);
+    assert_eq!(
+        text(&error),
+        format!(
+            "create_user: the connection failed before the response arrived; an orphaned user may exist whose id nobody knows {REQUEST_PLACEHOLDER}"
+        ),
+    );
+    assert!(error.source().is_some());
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn closes_within_the_head() {
+    let server = Server::answering("HTTP/1.1 201 Created\r\nContent-Le");
+    let error = client(&server).create_user().unwrap_err();
+    assert_eq!((error.kind(), error.status()), (ErrorKind::Transport, None));
+}
+
+#[test]
+fn closes_within_the_body_of_a_success() {
+    let server =
+        Server::answering("HTTP/1.1 201 Created\r\nContent-Length: 100\r\n\r\n{\"identity\":");
+    let error = client(&server).create_user().unwrap_err();
+    assert_eq!((error.kind(), error.status()), (ErrorKind::Response, Some(201)));
+    assert_eq!(
+        text(&error),
+        format!(
+            "create_user: the service reported success (201), but its body broke off; an orphaned user may exist whose id nobody knows {REQUEST_PLACEHOLDER}"
+        ),
+    );
+}
+
+#[test]
+fn closes_within_the_body_of_an_error() {
+    let server =
+        Server::answering("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 100\r\n\r\n<html>oops");
+    let error = client(&server).create_user().unwrap_err();
+    assert_eq!((error.kind(), error.status()), (ErrorKind::Service, Some(502)));
+    assert_eq!(
+        text(&error),
+        format!(
+            "create_user: the service responded with 502 Bad Gateway: <html>oops; try again later; Microsoft's support asks for the ms-cv; an orphaned user may exist whose id nobody knows {REQUEST_PLACEHOLDER}"
+        ),
+    );
+}
+
+#[test]
+fn sends_too_much() {
+    let body = "x".repeat(2 * 1024 * 1024);
+    let server = Server::answering(answer("200 OK", "application/json", &body));
+    let error = client(&server).issue_token(&user(), ["voip"]).unwrap_err();
+    assert_eq!((error.kind(), error.status()), (ErrorKind::Response, Some(200)));
+    assert!(error.to_string().contains("but its body is longer than 1 MiB"), "{error}");
+
+    let server = Server::answering(answer("500 Oops", "text/plain", &"y ".repeat(1_500_000)));
+    let error = client(&server).issue_token(&user(), ["voip"]).unwrap_err();
+    assert_eq!((error.kind(), error.status()), (ErrorKind::Service, Some(500)));
+    assert!(error.to_string().len() < 700, "{error}");
+}
+
+#[test]
+fn says_nothing() {
+    // Accepted by the system, never by a program.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let timeout = Duration::from_millis(600);
+    let client = builder(&*endpoint).timeout(timeout).build().unwrap();
+    let started = Instant::now();
+    let error = client.create_user().unwrap_err();
+    assert!(started.elapsed() < timeout + Duration::from_millis(900), "{:?}", started.elapsed());
+    assert_eq!((error.kind(), error.status()), (ErrorKind::Timeout, None));
+    assert!(
+        error.to_string().starts_with(
+            "create_user: no response arrived in time; an orphaned user may exist whose id nobody knows ["
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn redirects_to_another_host() {
+    let other = Server::answering("HTTP/1.1 204 No Content\r\n\r\n");
+    let server = Server::answering(format!(
+        "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://u:p@{}/elsewhere?secret\r\nContent-Length: 0\r\n\r\n",
+        other.endpoint().host()
+    ));
+    // On an agent that would follow it, too.
+    for client in [client(&server), builder(&server).agent(ureq::agent()).build().unwrap()] {
+        let error = client.delete_user(&user()).unwrap_err();
+        assert_eq!((error.kind(), error.status()), (ErrorKind::Service, Some(307)));
+        assert_eq!(
+            text(&error),
+            format!(
+                "delete_user: the service responded with 307 Temporary Redirect; redirects are not followed (this one leads to {}): check the endpoint {REQUEST_PLACEHOLDER}",
+                other.endpoint().host()
+            ),
+        );
+    }
+    assert_eq!(other.requests(), Vec::<String>::new());
+}
+
+#[test]
+fn reports_success_without_what_was_asked_for() {
+    for (body, problem) in [
+        ("{}", "its body has no token"),
+        ("null", "its body has no token"),
+        ("[]", "its body has no token"),
+        ("\"token\"", "its body has no token"),
+        ("", "its body is not JSON"),
+        ("{\"token\":\"t\"", "its body is not JSON"),
+        ("{\"token\":1,\"expiresOn\":\"2023-06-28T07:30:12+00:00\"}", "its body has no token"),
+        ("{\"token\":\"\",\"expiresOn\":\"2023-06-28T07:30:12+00:00\"}", "its body has no token"),
+        ("{\"token\":\"t\"}", "its body has no expiresOn"),
+        (
+            "{\"token\":\"t\",\"expiresOn\":\"tomorrow\"}",
+            "expiresOn is not a valid RFC 3339 timestamp",
+        ),
+    ] {
+        let server = Server::answering(answer("200 OK", "application/json", body));
+        let error = client(&server).issue_token(&user(), ["voip"]).unwrap_err();
+        assert_eq!((error.kind(), error.status()), (ErrorKind::Response, Some(200)), "{body}");
+        assert_eq!(
+            text(&error),
+            format!(
+                "issue_token: the service reported success (200), but {problem} {REQUEST_PLACEHOLDER}"
+            ),
+        );
+    }
+    for body in ["{}", "{\"identity\":{}}", "{\"identity\":{\"id\":7}}"] {
+        let server = Server::answering(answer("201 Created", "application/json", body));
+        let error = client(&server).create_user().unwrap_err();
+        assert_eq!(
+            text(&error),
+            format!(
+                "create_user: the service reported success (201), but its body has no identity; an orphaned user may exist whose id nobody knows {REQUEST_PLACEHOLDER}"
+            ),
+        );
+    }
+}
+
+#[test]
+fn a_user_without_the_token_is_not_lost() {
+    let server = Server::answering(answer(
+        "201 Created",
+        "application/json",
+        "{\"identity\":{\"id\":\"8:acs:a_b\"}}",
+    ));
+    let error = client(&server).create_user_and_token(["voip"]).unwrap_err();
+    assert_eq!(error.created_user_id(), Some("8:acs:a_b"));
+    assert_eq!(error.kind(), ErrorKind::Response);
+    assert_eq!(
+        text(&error),
+        format!(
+            "create_user_and_token: the service reported success (201), but its body has no token; the user 8:acs:a_b was created: issue a token for it or delete it {REQUEST_PLACEHOLDER}"
+        ),
+    );
+}
+
+#[test]
+fn odd_error_bodies_keep_their_status() {
+    let advice = "; try again later; Microsoft's support asks for the ms-cv";
+    for (body, shown) in [
+        ("<html>\r\n<h1>Bad Gateway</h1>\r\n</html>", ": <html> <h1>Bad Gateway</h1> </html>"),
+        ("{\"message\":\"oops\"}", ": {\"message\":\"oops\"}"),
+        ("{\"error\":\"notanobject\"}", ": {\"error\":\"notanobject\"}"),
+        (
+            "{\"error\":{\"code\":123,\"message\":null}}",
+            ": {\"error\":{\"code\":123,\"message\":null}}",
+        ),
+        ("{\"error\":{\"code\":\"", ": {\"error\":{\"code\":\""),
+        ("null", ": null"),
+        ("[1]", ": [1]"),
+        ("\u{1b}[31mred\u{7}", ": [31mred"),
+        ("", ""),
+    ] {
+        let server = Server::answering(answer("502 Bad Gateway", "text/html", body));
+        let error = client(&server).issue_token(&user(), ["voip"]).unwrap_err();
+        assert_eq!((error.kind(), error.status()), (ErrorKind::Service, Some(502)), "{body}");
+        assert_eq!(
+            text(&error),
+            format!(
+                "issue_token: the service responded with 502 Bad Gateway{shown}{advice} {REQUEST_PLACEHOLDER}"
+            ),
+        );
+    }
+    let server = Server::answering(
+        [b"HTTP/1.1 500 Oops\r\nContent-Length: 3\r\n\r\n\xff\xfe\0".as_slice()].concat(),
+    );
+    assert_eq!(client(&server).create_user().unwrap_err().status(), Some(500));
+}

@@ -1,0 +1,280 @@
+//! What the deadline of a call, and the timeout of an attempt, leave to do.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use acs_identity::emulator::{Emulator, Fault};
+use acs_identity::{BearerToken, Credential, ErrorKind, RetryPolicy};
+
+use crate::measured;
+use crate::support::server::{ID, closing, respond_well, response, success};
+use crate::support::{
+    Operation, Server, builder_with, emulator_with_user, hurried, hurried_policy, on_both_agents,
+    until,
+};
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DEADLINE: Duration = Duration::from_millis(600);
+/// What a busy machine may add.
+const TOLERANCE: Duration = Duration::from_millis(400);
+
+#[test]
+fn backoff_ends_by_the_deadline() {
+    for (delay, attempts) in [
+        // Backoff that does not fit is not begun. How much does depends on the machine.
+        (Duration::from_secs(5), 1..=1),
+        (Duration::from_millis(200), 1..=4),
+    ] {
+        let policy = RetryPolicy::default().base_delay(delay).deadline(DEADLINE);
+        measured(|| {
+            let (emulator, user) = emulator_with_user(Emulator::builder());
+            emulator.inject(Fault::respond(503).times(u64::MAX));
+            for client in on_both_agents(|| hurried(&emulator).retry_policy(policy)) {
+                for operation in [Operation::Create, Operation::Delete] {
+                    let started = Instant::now();
+                    let error = operation.run_on(&client, &user).unwrap_err();
+                    assert!(started.elapsed() < DEADLINE + TOLERANCE, "{error}");
+                    assert_eq!(error.status(), Some(503), "{error}");
+                    assert!(attempts.contains(&error.attempts()), "{error}");
+                }
+            }
+        });
+    }
+}
+
+/// An attempt gets what is left of the call's time, not its own whole timeout anew.
+#[test]
+fn late_attempts_are_cut_short() {
+    let backoff = DEADLINE / 2;
+    let policy = RetryPolicy::default().max_retries(1).base_delay(backoff).deadline(DEADLINE);
+    thread::scope(|scope| {
+        for fault in [Fault::stall(), Fault::stall_body(), Fault::drip(Duration::from_millis(50))] {
+            for operation in [Operation::Issue, Operation::CreateWithCustomId] {
+                let fault = fault.clone();
+                let check = move || {
+                    let (emulator, user) = emulator_with_user(Emulator::builder());
+                    emulator.inject(Fault::respond(503));
+                    emulator.inject(fault.clone());
+                    let client = hurried(&emulator).retry_policy(policy).build().unwrap();
+                    let started = Instant::now();
+                    let error = operation.run_on(&client, &user).unwrap_err();
+                    assert!(started.elapsed() < DEADLINE + TOLERANCE, "{fault:?} {error}");
+                    assert_eq!(error.attempts(), 2, "{fault:?} {error}");
+                };
+                scope.spawn(move || measured(check));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_service_that_stalls() {
+    thread::scope(|scope| {
+        for operation in Operation::ALL {
+            for always in [false, true] {
+                let check = move || {
+                    let (emulator, user) = emulator_with_user(Emulator::builder());
+                    let before = emulator.request_count();
+                    emulator.inject(Fault::stall().times(if always { u64::MAX } else { 1 }));
+                    let timeout = Duration::from_millis(300);
+                    let client = hurried(&emulator).timeout(timeout).build().unwrap();
+                    let result = operation.run_on(&client, &user);
+                    let requests = emulator.request_count() - before;
+                    let Err(error) = result else {
+                        assert!(!always && !operation.is_create(), "{operation:?}");
+                        return assert_eq!(requests, 2, "{operation:?}");
+                    };
+                    assert!(always || operation.is_create(), "{error}");
+                    let told = (error.kind(), error.is_in_doubt(), u64::from(error.attempts()));
+                    let attempts = if operation.is_create() { 1 } else { 4 };
+                    assert_eq!(told, (ErrorKind::Timeout, true, attempts), "{error}");
+                    assert_eq!(requests, attempts, "{error}");
+                    assert_eq!(emulator.users().len(), 1, "{error}");
+                };
+                scope.spawn(move || measured(check));
+            }
+        }
+    });
+}
+
+/// Blanks that never end, up to the limit of a body and up to the limit of time.
+#[test]
+fn endless_blanks_do_not_revoke_or_delete() {
+    for slowly in [false, true] {
+        let server = Server::scripted(move |connection| {
+            if connection.request().is_none() {
+                return;
+            }
+            let head = "HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n";
+            if slowly {
+                return connection.drip(head, " ");
+            }
+            connection.send(head);
+            while connection.send([b' '; 8192]) {}
+        });
+        let once = |timeout| hurried(&server).retry_policy(RetryPolicy::none()).timeout(timeout);
+        for operation in [Operation::Revoke, Operation::Delete] {
+            for client in on_both_agents(|| once(Duration::from_millis(200))) {
+                measured(|| {
+                    let error = operation.run(&client).expect_err("blanks");
+                    assert_eq!((error.kind(), error.status()), (ErrorKind::Response, Some(200)));
+                    assert!(error.is_in_doubt(), "{error}");
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn an_id_whose_body_stops_is_kept() {
+    let server = Server::scripted(|connection| {
+        connection.request();
+        let head = "HTTP/1.1 201 Created\r\nContent-Length: 5000\r\n\r\n";
+        connection.send(format!(r#"{head}{{"identity":{{"id":"{ID}"}},"#));
+        connection.stall();
+    });
+    let timeout = Duration::from_millis(300);
+    let once = || hurried(&server).timeout(timeout).retry_policy(RetryPolicy::none());
+    for client in on_both_agents(once) {
+        measured(|| {
+            let error = client.create_user_and_token(["voip"]).unwrap_err();
+            assert_eq!(error.created_user_id(), Some(ID), "{error}");
+        });
+    }
+}
+
+/// Responds to the first request after four fifths of the deadline, and well to the next.
+fn responds_late(status: &'static str, headers: String) -> Server {
+    Server::scripted(move |connection| {
+        let Some(request) = connection.request() else { return };
+        if connection.number > 0 {
+            connection.send(success(&request, ""));
+            return;
+        }
+        thread::sleep(DEADLINE * 4 / 5);
+        connection.send(closing(&response(status, &headers, "")));
+    })
+}
+
+/// The attempt that a corrected clock or another bearer token would be good for has too little time
+/// left.
+#[test]
+fn a_create_is_not_signed_again_in_the_last_quarter() {
+    let date = format!("Date: {}\r\n", httpdate::fmt_http_date(SystemTime::now() + 2 * HOUR));
+    thread::scope(|scope| {
+        for bearer in [false, true] {
+            for operation in Operation::CREATES {
+                let date = &date;
+                let check = move || {
+                    let server = responds_late("401 Unauthorized", date.clone());
+                    let policy = hurried_policy().deadline(DEADLINE);
+                    let client = hurried(&server).retry_policy(policy).build().unwrap();
+                    if bearer {
+                        client.replace_credential(Credential::bearer(|_: &str| {
+                            Ok(BearerToken::new("token", SystemTime::now() + HOUR))
+                        }));
+                    }
+                    let error = operation.run(&client).unwrap_err();
+                    assert_eq!((error.status(), error.attempts()), (Some(401), 1), "{error}");
+                    assert!(!error.is_in_doubt(), "{error}");
+                    assert_eq!(server.requests().len(), 1, "{error}");
+                };
+                scope.spawn(move || measured(check));
+            }
+        }
+    });
+}
+
+/// The same for every other repetition of a create, and not for those that may be done twice.
+#[test]
+fn a_create_is_not_begun_again_in_the_last_quarter() {
+    thread::scope(|scope| {
+        for (operation, attempts) in
+            [(Operation::Create, 1), (Operation::CreateWithToken, 1), (Operation::Issue, 2)]
+        {
+            let check = move || {
+                let server = responds_late("429 Too Many Requests", String::new());
+                let policy = hurried_policy().deadline(DEADLINE);
+                let client = hurried(&server).retry_policy(policy).build().unwrap();
+                let result = operation.run(&client);
+                assert_eq!(server.requests().len(), attempts, "{operation:?} {result:?}");
+                assert_eq!(result.is_ok(), attempts == 2, "{operation:?} {result:?}");
+            };
+            scope.spawn(move || measured(check));
+        }
+    });
+}
+
+/// Nothing was sent, and the error must not read as if.
+#[test]
+fn waiting_for_the_token_of_another_thread_sends_nothing() {
+    measured(|| {
+        let server = Server::scripted(respond_well);
+        let (release, released) = mpsc::channel::<()>();
+        let released = Mutex::new(released);
+        let asked = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&asked);
+        let credential = Credential::bearer(move |_: &str| {
+            flag.store(true, Ordering::SeqCst);
+            let _ = released.lock().unwrap().recv_timeout(Duration::from_secs(5));
+            Ok(BearerToken::new("token", SystemTime::now() + HOUR))
+        });
+        let deadline = DEADLINE / 2;
+        let client = builder_with(&server, credential)
+            .retry_policy(RetryPolicy::default().deadline(deadline))
+            .build()
+            .unwrap();
+        thread::scope(|scope| {
+            let first = scope.spawn(|| client.create_user());
+            until(|| asked.load(Ordering::SeqCst));
+            let wait = |operation: Operation| {
+                let started = Instant::now();
+                let error = operation.run(&client).unwrap_err();
+                let took = started.elapsed();
+                assert!(took >= deadline * 9 / 10 && took < deadline * 2, "{took:?}");
+                let kind = error.kind();
+                assert!(!matches!(kind, ErrorKind::Timeout | ErrorKind::Transport), "{error}");
+                assert_eq!((error.attempts(), error.is_in_doubt()), (0, false), "{error}");
+            };
+            let operations = [Operation::Create, Operation::Issue, Operation::Delete];
+            let others = operations.map(|operation| scope.spawn(move || wait(operation)));
+            let others = others.map(thread::ScopedJoinHandle::join);
+            release.send(()).unwrap();
+            let error = first.join().unwrap().unwrap_err();
+            assert_eq!((error.attempts(), error.is_in_doubt()), (0, false), "{error}");
+            assert!(others.iter().all(Result::is_ok));
+        });
+        assert!(server.requests().is_empty());
+    });
+}
+
+/// Eight threads that ask at once for what takes its time to fail.
+#[test]
+fn those_who_wait_for_a_token_share_its_failure() {
+    const TAKES: Duration = Duration::from_millis(300);
+    measured(|| {
+        let asked = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&asked);
+        let credential = Credential::bearer(move |_: &str| -> Result<BearerToken, _> {
+            count.fetch_add(1, Ordering::SeqCst);
+            thread::sleep(TAKES);
+            Err("out of order".into())
+        });
+        let emulator = Emulator::start().unwrap();
+        let policy = RetryPolicy::none().deadline(3 * TAKES);
+        let client = builder_with(&emulator, credential).retry_policy(policy).build().unwrap();
+        let started = Instant::now();
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let error = client.create_user().unwrap_err();
+                    assert_eq!(error.kind(), ErrorKind::Credential, "{error}");
+                });
+            }
+        });
+        assert!(started.elapsed() < 6 * TAKES, "in turn: {:?}", started.elapsed());
+        assert!(asked.load(Ordering::SeqCst) < 8);
+    });
+}
