@@ -22,6 +22,9 @@ const KEY: &str =
     "CANARYKEYCANARYKEYCANARYKEYCANARYKEYCANARYKEYCANARYKEYCANARYKEYCANARYKEYCANARYKEYA==";
 const BEARER: &str = "CANARYBEARER.CANARYBEARER";
 const TEAMS: &str = "CANARYTEAMS.CANARYTEAMS";
+const PROXY_PASSWORD: &str = "CANARYPROXYPASSWORD";
+/// Of `user`, as a proxy is sent it.
+const PROXY_LOGIN: &str = "dXNlcjpDQU5BUllQUk9YWVBBU1NXT1JE";
 const APP: &str = "1d4b6f2a-0a5c-4b1c-9d5e-000000000001";
 
 struct Capture(Mutex<Vec<String>>);
@@ -83,6 +86,18 @@ fn walk(level: LevelFilter) -> (Vec<String>, Vec<String>) {
         let signature = request.header("authorization")?.split_once("Signature=")?.1;
         Some(signature.to_owned())
     }));
+    // A proxy that refuses; any server does.
+    let proxy = emulator.endpoint().replace("http://", &format!("http://user:{PROXY_PASSWORD}@"));
+    let proxy = ureq::Proxy::new(&proxy).unwrap();
+    let agent = ureq::Agent::config_builder().proxy(Some(proxy)).build().new_agent();
+    let key: AccessKey = KEY.parse().unwrap();
+    let contoso = "https://contoso.communication.azure.com".parse().unwrap();
+    let client = CommunicationIdentityClient::builder(contoso, key).agent(agent);
+    client.retry_policy(RetryPolicy::none()).build().unwrap().create_user().unwrap_err();
+    let requests = emulator.requests();
+    let login = requests.last().and_then(|request| request.header("proxy-authorization"));
+    assert_eq!(login, Some(&*format!("Basic {PROXY_LOGIN}")));
+    secrets.extend([PROXY_PASSWORD, PROXY_LOGIN].map(str::to_owned));
     drop(emulator);
     (secrets, std::mem::take(&mut CAPTURE.0.lock().unwrap()))
 }
@@ -93,7 +108,7 @@ fn secrets_stay_out_of_the_log() {
     log::set_logger(&CAPTURE).unwrap();
 
     let (secrets, lines) = walk(LevelFilter::Debug);
-    assert_eq!(secrets.len(), 3 + 2 * 4 + 11, "what was given, issued, and signed");
+    assert_eq!(secrets.len(), 3 + 2 * 4 + 11 + 2, "what was given, issued, signed, and a login");
     assert!(lines.iter().any(|line| line.starts_with("ureq::run POST http://127.0.0.1:")));
     let log = lines.join("\n");
     for secret in &secrets {
@@ -108,10 +123,10 @@ fn secrets_stay_out_of_the_log() {
     let (secrets, lines) = walk(LevelFilter::Trace);
     let spelled = dumped(&lines);
     for secret in &secrets {
-        let in_a_body_or_never_sent = [KEY, TEAMS].contains(&&**secret);
+        let in_a_body_or_no_dump = [KEY, TEAMS, PROXY_PASSWORD, PROXY_LOGIN].contains(&&**secret);
         assert_eq!(
             spelled.contains(secret),
-            !in_a_body_or_never_sent,
+            !in_a_body_or_no_dump,
             "{secret}: is the warning true?"
         );
         assert!(!lines.iter().any(|line| line.contains(secret)), "{secret}: in plain text");

@@ -1,13 +1,17 @@
 //! One client, many threads.
 
 use std::collections::HashSet;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use acs_identity::emulator::{Emulator, EmulatorBuilder, Fault, Operation};
+use acs_identity::{AccessKey, BearerToken, Credential, ErrorKind};
 
-use crate::support::{hurried, until};
+use crate::support::server::success;
+use crate::support::{CANARY_KEY, Server, hurried, until, user};
 
 const THREADS: usize = 16;
 
@@ -95,7 +99,7 @@ fn a_stalled_call_delays_nobody() {
                     let user = client.create_user().unwrap();
                     client.delete_user(&user).unwrap();
                     // Replacing the credential needs a lock, too.
-                    let key: acs_identity::AccessKey = emulator.access_key().parse().unwrap();
+                    let key: AccessKey = emulator.access_key().parse().unwrap();
                     client.replace_credential(key);
                 }
             });
@@ -107,4 +111,66 @@ fn a_stalled_call_delays_nobody() {
     for call in stalled {
         assert!(call.join().unwrap().is_err());
     }
+}
+
+/// Credentials that fail and panic and are replaced all the time: no thread waits for ever, and the
+/// calm after it is one.
+#[test]
+fn one_source_of_tokens_in_a_storm() {
+    const THREADS: usize = 64;
+
+    let server = Server::scripted(|connection| {
+        while let Some(request) = connection.request() {
+            connection.send(success(&request, ""));
+        }
+    });
+    let asked = Arc::new(AtomicUsize::new(0));
+    let stormy = || {
+        let asked = Arc::clone(&asked);
+        Credential::bearer(move |_: &str| match asked.fetch_add(1, Ordering::SeqCst) % 3 {
+            0 => Err("out of order".into()),
+            1 => panic!("a panic of the issuer's"),
+            _ => Ok(BearerToken::new("bearer", SystemTime::now() + Duration::from_secs(3_600))),
+        })
+    };
+    let calm = || CANARY_KEY.parse::<AccessKey>().unwrap();
+    let client = hurried(&server).build().unwrap();
+    let (over, sources) = (AtomicBool::new(false), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::SeqCst) {
+                client.replace_credential(calm());
+                // The pace of the storm, not a wait for anything.
+                thread::sleep(Duration::from_millis(3));
+                client.replace_credential(stormy());
+            }
+        });
+        for _ in 0..20 {
+            client.replace_credential(stormy());
+            let source = client.token_source(&user(), ["chat"]).unwrap();
+            sources.lock().unwrap().push(source.clone());
+            thread::scope(|scope| {
+                for _ in 0..THREADS {
+                    scope.spawn(|| {
+                        let token = panic::catch_unwind(AssertUnwindSafe(|| source.token()));
+                        match token {
+                            Ok(Ok(token)) => assert_eq!(token.token(), "t"),
+                            Ok(Err(error)) => {
+                                assert_eq!(error.kind(), ErrorKind::Credential, "{error}");
+                                assert_eq!((error.attempts(), error.is_in_doubt()), (0, false));
+                            }
+                            // Of its own call of the issuer.
+                            Err(_) => {}
+                        }
+                    });
+                }
+            });
+        }
+        over.store(true, Ordering::SeqCst);
+    });
+    client.replace_credential(calm());
+    for source in sources.into_inner().unwrap() {
+        assert_eq!(source.token().unwrap().token(), "t");
+    }
+    assert!(asked.load(Ordering::SeqCst) >= 20, "no storm");
 }

@@ -4,6 +4,7 @@
 mod clock;
 mod connections;
 mod created;
+mod cuts;
 mod doubt;
 mod gateways;
 mod http;

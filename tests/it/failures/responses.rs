@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use acs_identity::ErrorKind;
 
-use crate::support::server::answer;
-use crate::support::{Server, builder, client, text, user};
+use crate::support::server::{answer, closing, response};
+use crate::support::{Operation, Server, builder, client, hurried, on_both_agents, text, user};
 
 const REQUEST_PLACEHOLDER: &str = "[host HOST, api-version 2023-10-01, client-request-id ID]";
 
@@ -95,25 +95,36 @@ fn says_nothing() {
 }
 
 #[test]
-fn redirects_to_another_host() {
+fn redirects_are_not_followed() {
     let other = Server::answering("HTTP/1.1 204 No Content\r\n\r\n");
-    let server = Server::answering(format!(
-        "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://u:p@{}/elsewhere?secret\r\nContent-Length: 0\r\n\r\n",
-        other.endpoint().host()
-    ));
-    // On an agent that would follow it, too.
-    for client in [client(&server), builder(&server).agent(ureq::agent()).build().unwrap()] {
-        let error = client.delete_user(&user()).unwrap_err();
-        assert_eq!((error.kind(), error.status()), (ErrorKind::Service, Some(307)));
-        assert_eq!(
-            text(&error),
-            format!(
-                "delete_user: the service responded with 307 Temporary Redirect; redirects are not followed (this one leads to {}): check the endpoint {REQUEST_PLACEHOLDER}",
-                other.endpoint().host()
-            ),
-        );
+    let host = other.endpoint().host().to_owned();
+    for (status, reason) in [
+        (300, "Multiple Choices"),
+        (301, "Moved Permanently"),
+        (302, "Found"),
+        (303, "See Other"),
+        (304, "Not Modified"),
+        (305, "Use Proxy"),
+        (307, "Temporary Redirect"),
+        (308, "Permanent Redirect"),
+    ] {
+        let location = format!("Location: http://u:p@{host}/elsewhere?secret\r\n");
+        let redirect = response(&format!("{status} {reason}"), &location, "");
+        let server = Server::answering(closing(&redirect));
+        // On an agent that would follow it, too.
+        for client in on_both_agents(|| hurried(&server)) {
+            for operation in Operation::ALL {
+                let error = operation.run(&client).unwrap_err();
+                let told = (error.kind(), error.status(), error.attempts(), error.is_in_doubt());
+                assert_eq!(told, (ErrorKind::Service, Some(status), 1, false), "{error}");
+                let problem = format!(
+                    ": the service responded with {status} {reason}; redirects are not followed (this one leads to {host}): check the endpoint ["
+                );
+                assert!(error.to_string().contains(&problem), "{error}");
+            }
+        }
     }
-    assert_eq!(other.requests(), Vec::<String>::new());
+    assert_eq!(other.connections(), 0);
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub struct Connection {
     /// How many came before.
     pub number: usize,
     pub wire: Wire,
+    /// Whether it is closed without the end that comes first otherwise.
+    resets: bool,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
@@ -50,15 +52,19 @@ impl Connection {
         Some(request)
     }
 
-    /// Waits for the whole request, and leaves it unread: closing then resets the connection.
-    pub fn leave_unread(&mut self) {
+    /// Waits for the whole request, keeps it, and leaves it unread: closing then resets the
+    /// connection.
+    pub fn leave_unread(&mut self) -> Option<String> {
+        self.resets = true;
         let mut bytes = vec![0; 64 * 1024];
         while let Ok(count @ 1..) = self.tcp().peek(&mut bytes) {
-            if read_request(&mut bytes.get(..count).unwrap()).is_some() {
-                return;
+            if let Some(request) = read_request(&mut bytes.get(..count).unwrap()) {
+                self.requests.lock().unwrap().push(request.clone());
+                return Some(request);
             }
             thread::yield_now();
         }
+        None
     }
 
     /// Whether the client is still there.
@@ -169,11 +175,14 @@ impl Server {
                     }
                 };
                 let number = count.fetch_add(1, Ordering::SeqCst);
-                let mut connection = Connection { number, wire, requests: Arc::clone(&log) };
+                let mut connection =
+                    Connection { number, wire, resets: false, requests: Arc::clone(&log) };
                 let script = Arc::clone(&script);
                 thread::spawn(move || {
                     script(&mut connection);
-                    let _ = connection.tcp().shutdown(Shutdown::Both);
+                    if !connection.resets {
+                        let _ = connection.tcp().shutdown(Shutdown::Both);
+                    }
                 });
             }
         });
