@@ -6,7 +6,9 @@ use std::time::Duration;
 use acs_identity::ErrorKind;
 
 use crate::support::server::{answer, closing, response};
-use crate::support::{Operation, Server, builder, client, hurried, on_both_agents, text, user};
+use crate::support::{
+    Connection, Operation, Server, builder, client, hurried, on_both_agents, text, user,
+};
 
 const REQUEST_PLACEHOLDER: &str = "[host HOST, api-version 2023-10-01, client-request-id ID]";
 
@@ -76,7 +78,7 @@ fn sends_too_much() {
 
 #[test]
 fn says_nothing() {
-    let server = Server::scripted(|connection| connection.stall());
+    let server = Server::scripted(Connection::stall);
     let timeout = Duration::from_millis(200);
     let error = builder(&server).timeout(timeout).build().unwrap().create_user().unwrap_err();
     assert_eq!((error.kind(), error.status()), (ErrorKind::Timeout, None));
