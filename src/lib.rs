@@ -115,6 +115,10 @@ mod timestamp;
 mod token;
 mod user;
 
+// In the published package nothing else enables it.
+#[cfg(all(doctest, not(feature = "emulator")))]
+compile_error!("the documentation's examples need the emulator: cargo test --features emulator");
+
 #[cfg(feature = "emulator")]
 pub mod emulator;
 #[cfg(any(doc, doctest))]

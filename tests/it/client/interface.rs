@@ -1,7 +1,6 @@
 //! The ways in, and what errors look like, as callers meet them.
 
 use std::error::Error as _;
-use std::net::TcpListener;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,8 +11,8 @@ use acs_identity::{
     Credential, ErrorKind, RetryPolicy, TokenCredential, TokenRequest, TokenScope,
 };
 
-use crate::support::builder;
 use crate::support::process::run;
+use crate::support::{Nobody, client};
 
 const VARIABLE: &str = "COMMUNICATION_SERVICES_CONNECTION_STRING";
 
@@ -69,11 +68,7 @@ fn a_client_from_the_environment() {
 
 #[test]
 fn an_error_in_three_formats() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    let client = builder(&*format!("http://{address}")).build().unwrap();
-    let error = client.create_user().unwrap_err();
+    let error = client(&Nobody::new()).create_user().unwrap_err();
     let (text, cause) = (error.to_string(), error.source().unwrap().to_string());
     assert!(!text.contains(&cause) && !text.contains('\n'), "{text}");
     assert_eq!(format!("{error:#}"), format!("{text}: {cause}"));

@@ -5,25 +5,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use acs_identity::emulator::{Emulator, Fault, Operation};
-use acs_identity::{
-    AccessKey, BearerToken, CommunicationIdentityClient, CommunicationIdentityClientBuilder,
-    Credential, ErrorKind, RetryPolicy,
-};
+use acs_identity::{BearerToken, CommunicationIdentityClient, Credential, ErrorKind, RetryPolicy};
 use ureq::Agent;
 use ureq::SendBody;
 use ureq::http::{Request, Response};
 use ureq::middleware::MiddlewareNext;
 
 use crate::support::server::answer;
-use crate::support::{Server, client};
-
-const QUICK: RetryPolicy = RetryPolicy::none().max_retries(3).base_delay(Duration::from_millis(1));
-
-fn builder(emulator: &Emulator) -> CommunicationIdentityClientBuilder {
-    let key: AccessKey = emulator.access_key().parse().unwrap();
-    CommunicationIdentityClient::builder(emulator.endpoint().parse().unwrap(), key)
-        .retry_policy(QUICK)
-}
+use crate::support::{Server, builder_with, client, hurried};
 
 #[test]
 fn a_page_in_place_of_an_empty_answer_is_no_success() {
@@ -83,7 +72,7 @@ fn middleware_that_sends_another_body_does_not_make_a_create_repeatable() {
             as Result<Response<_>, ureq::Error>
     };
     let agent = Agent::config_builder().middleware(other_body).build().new_agent();
-    let error = builder(&emulator).agent(agent).build().unwrap().create_user().unwrap_err();
+    let error = hurried(&emulator).agent(agent).build().unwrap().create_user().unwrap_err();
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::Transport, 1), "{error}");
     assert!(error.is_in_doubt());
     assert_eq!(emulator.request_count(), 1);
@@ -93,7 +82,7 @@ fn middleware_that_sends_another_body_does_not_make_a_create_repeatable() {
 fn an_agent_that_does_not_take_the_request_is_not_asked_again() {
     let emulator = Emulator::start().unwrap();
     let agent = Agent::config_builder().https_only(true).build().new_agent();
-    let error = builder(&emulator).agent(agent).build().unwrap().create_user().unwrap_err();
+    let error = hurried(&emulator).agent(agent).build().unwrap().create_user().unwrap_err();
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::Connection, 1));
     let problem =
         "create_user: the agent rejects the request: check its configuration; nothing was sent [";
@@ -103,7 +92,7 @@ fn an_agent_that_does_not_take_the_request_is_not_asked_again() {
 #[test]
 fn a_delete_that_was_done_before_is_reported_as_the_success_it_is() {
     let emulator = Emulator::start().unwrap();
-    let client = builder(&emulator).build().unwrap();
+    let client = hurried(&emulator).build().unwrap();
     let user = client.create_user().unwrap();
     emulator.inject(Fault::drop_after_processing().on(Operation::Delete));
     let reports = Arc::new(Mutex::new(Vec::new()));
@@ -118,7 +107,7 @@ fn a_delete_that_was_done_before_is_reported_as_the_success_it_is() {
 #[test]
 fn a_body_that_no_token_needs_is_refused() {
     let emulator = Emulator::start().unwrap();
-    let client = builder(&emulator).build().unwrap();
+    let client = hurried(&emulator).build().unwrap();
     let error = client.exchange_teams_user_token(&"x".repeat(70_000), "app", "user").unwrap_err();
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::InvalidInput, 0));
     assert!(error.to_string().contains("the request's body is longer than 16 KiB"), "{error}");
@@ -131,7 +120,7 @@ fn a_wild_date_of_something_else_is_not_kept() {
     let tomorrow = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(80_000));
     emulator.inject(Fault::respond(401).header("Date", &*tomorrow));
     emulator.inject(Fault::respond(407).header("Date", &*tomorrow));
-    let client = builder(&emulator).build().unwrap();
+    let client = hurried(&emulator).build().unwrap();
     assert_eq!(client.create_user().unwrap_err().status(), Some(407));
     assert_eq!(client.clock_offset_seconds(), 0);
 }
@@ -145,11 +134,8 @@ fn a_source_of_tokens_that_asks_its_own_client_ends_by_the_deadline() {
         let client = inner.lock().unwrap().clone().unwrap();
         Err(client.create_user().unwrap_err().into())
     });
-    let client =
-        CommunicationIdentityClient::builder(emulator.endpoint().parse().unwrap(), credential)
-            .retry_policy(RetryPolicy::none().deadline(Duration::from_millis(200)))
-            .build()
-            .unwrap();
+    let policy = RetryPolicy::none().deadline(Duration::from_millis(200));
+    let client = builder_with(&emulator, credential).retry_policy(policy).build().unwrap();
     *slot.lock().unwrap() = Some(client.clone());
     let error = client.create_user().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Credential, "{error}");

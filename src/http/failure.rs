@@ -1,0 +1,63 @@
+//! An attempt that failed: what it may have done, and the error that says so.
+
+use std::io;
+
+use crate::error::{Error, ErrorKind};
+use crate::http::outcome::{Outcome, blames_certificate};
+
+/// An attempt that failed.
+pub(crate) struct Failure {
+    pub(crate) outcome: Outcome,
+    pub(crate) error: Error,
+}
+
+impl Failure {
+    /// An attempt that got no response.
+    pub(super) fn without_response(cause: ureq::Error, outcome: Outcome) -> Self {
+        let (kind, problem) = describe(&cause, outcome);
+        Self { outcome, error: Error::new(kind, problem).with_source(cause) }
+    }
+}
+
+fn describe(cause: &ureq::Error, outcome: Outcome) -> (ErrorKind, &'static str) {
+    if outcome.maybe_processed {
+        return match cause {
+            ureq::Error::Timeout(_) => (ErrorKind::Timeout, "no response arrived in time"),
+            ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => (
+                ErrorKind::Response,
+                "the response is not valid HTTP: look for a proxy or another server behind the endpoint",
+            ),
+            ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => (
+                ErrorKind::Response,
+                "the response is not valid TLS: if the other side speaks plain http, check the endpoint's scheme and port; else look for a proxy",
+            ),
+            _ => (ErrorKind::Transport, "the connection failed before the response arrived"),
+        };
+    }
+    let problem = match cause {
+        ureq::Error::TlsRequired => {
+            "https needs a TLS feature: build acs-identity with `rustls` or `native-tls`"
+        }
+        ureq::Error::ConnectProxyFailed(reason) if reason.contains(" 407") => {
+            "the proxy requires a login (407): put its user name and password into the proxy's URL"
+        }
+        ureq::Error::ConnectProxyFailed(_) => {
+            "the proxy did not connect to the service: check the proxy and the endpoint"
+        }
+        ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => {
+            "the proxy's response cannot be read: check the proxy, and its user name and password"
+        }
+        ureq::Error::Timeout(_) => {
+            "connecting timed out: check the endpoint, the network and the proxy"
+        }
+        cause if blames_certificate(cause) => {
+            "the server's certificate is not accepted: check the endpoint and this machine's clock; for a private authority set root_certificates on the builder, or Tls::PlatformVerifier (feature `platform-verifier`)"
+        }
+        ureq::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+            "the TLS handshake failed: if the other side speaks plain http, check the endpoint's scheme and port; else look for a proxy"
+        }
+        _ if !outcome.transient => "the agent rejects the request: check its configuration",
+        _ => "the service could not be reached: check the endpoint, the network and the proxy",
+    };
+    (ErrorKind::Connection, problem)
+}
