@@ -11,7 +11,9 @@ use libfuzzer_sys::fuzz_target;
 
 const NAMES: [&str; 4] = ["retry-after-ms", "x-ms-retry-after-ms", "retry-after", "date"];
 
-fuzz_target!(|input: (u16, Option<&[u8]>, Option<&[u8]>, Option<&[u8]>, Option<&[u8]>)| {
+type Value<'a> = Option<&'a [u8]>;
+
+fuzz_target!(|input: (u16, Value<'_>, Value<'_>, Value<'_>, Value<'_>)| {
     let (status, millis, more_millis, seconds, date) = input;
     let status = [429, 503, 500, 408, 401][usize::from(status % 5)];
     let values = [millis, more_millis, seconds, date]
