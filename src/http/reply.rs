@@ -77,7 +77,10 @@ impl Reply {
         self.header(name).filter(|id| {
             let is_signature =
                 id.len() == SIGNATURE && id.ends_with('=') || id.contains("Signature=");
-            id.len() <= LONGEST && !id.contains([' ', '\t']) && !is_signature && !id.contains("eyJ")
+            id.len() <= LONGEST
+                && !id.contains([' ', '\t'])
+                && !is_signature
+                && !id.starts_with("eyJ")
         })
     }
 
@@ -156,6 +159,7 @@ mod tests {
     fn only_an_id_is_taken_for_one() {
         let is_taken = |value: &str| reply(("ms-cv", value), b"").correlation_id("ms-cv").is_some();
         assert!(is_taken("NXIF6XUaPEWmh2eeu4VIOg.0"));
+        assert!(is_taken("NXIF6eyJPEWmh2eeu4VIOg.2.0"));
         assert!(is_taken("0nLQ1YwAAAAALU1NTsHjdTJT5NhSnlRaZUFJHMDFFREdFMDkwOABm"));
         for no_id in [
             "HMAC-SHA256 SignedHeaders=x&Signature=abc",

@@ -10,16 +10,8 @@ use std::time::{Duration, Instant};
 
 use acs_identity::emulator::{Emulator, Fault};
 
-use super::{PATIENCE, connect, exchange, post, read_answer};
-
-/// Waits for something that another thread is about to do.
-pub(super) fn until(condition: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < PATIENCE, "this takes too long");
-        thread::yield_now();
-    }
-}
+use super::{connect, exchange, post, read_answer};
+use crate::support::{PATIENCE, until};
 
 #[test]
 fn a_connection_serves_many_requests_also_sent_ahead() {
@@ -96,7 +88,7 @@ fn stopping_ends_all_connections_promptly() {
         drop(emulator);
         stopped.send(()).unwrap();
     });
-    stop.recv_timeout(Duration::from_secs(2)).expect("the emulator stops at once");
+    stop.recv_timeout(PATIENCE).expect("the emulator stops at once");
     for stream in &mut streams {
         let _ = stream.read_to_end(&mut Vec::new());
     }

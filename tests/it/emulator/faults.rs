@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use acs_identity::emulator::{Emulator, Fault, Operation, RecordedRequest};
 
 use super::{Answer, connect, create, encoded, exchange, post};
+use crate::support::until;
 
 fn try_create(emulator: &Emulator) -> io::Result<Answer> {
     exchange(emulator, &post("/identities", "").signed(emulator))
@@ -117,10 +118,10 @@ fn stall_hangs_until_the_client_leaves() {
     half.get_ref().set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     let error = super::read_answer(&mut half).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
-    super::connections::until(|| emulator.users().len() == 1);
+    until(|| emulator.users().len() == 1);
 
     drop((silent, half));
-    super::connections::until(|| emulator.open_connections() == 0);
+    until(|| emulator.open_connections() == 0);
 }
 
 #[test]

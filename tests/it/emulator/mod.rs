@@ -2,13 +2,15 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use acs_identity::emulator::Emulator;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
+
+use crate::support::PATIENCE;
 
 mod answers;
 mod authentication;
@@ -20,8 +22,6 @@ mod tls;
 mod upkeep;
 
 const VERSION: &str = "api-version=2023-10-01";
-/// No wait of a test is longer, so a hanging emulator fails it.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A request, signed unless a test spoils it.
 struct Call {

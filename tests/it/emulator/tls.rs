@@ -10,7 +10,7 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-use super::connections::until;
+use crate::support::until;
 
 /// An emulator that speaks https, and the certificate that its clients have to trust.
 fn emulator() -> (Emulator, Certificate<'static>) {
