@@ -63,7 +63,10 @@ fuzz_target!(|input: &[u8]| {
         assert!(!has_secret(&text) || in_headers || is_redirect, "{text}");
     }
     assert_is_line(&error.to_string());
-    assert_eq!(usize::try_from(error.attempts()).unwrap(), requests);
+    let attempts = usize::try_from(error.attempts()).unwrap();
+    // On a busy machine, the deadline may pass while an attempt connects.
+    let unsent = usize::from(error.kind() == ErrorKind::Connection);
+    assert!((requests..=requests + unsent).contains(&attempts), "{error}");
     assert!(requests <= if retries { 4 } else { 2 }, "{requests}");
 
     let (created, doubt) = (error.created_user_id().is_some(), error.is_in_doubt());
