@@ -7,6 +7,7 @@
 //! - [`secrets`]: where keys and tokens are, and where they never are
 //! - [`entra`]: Entra ID instead of an access key
 //! - [`testing`]: your own tests, offline
+//! - [`performance`]: what the crate costs, measured
 //! - [`official_sdks`]: what is different from the official SDKs, and why
 //! - [`from_python`]: each call next to its Python form
 //!
@@ -32,6 +33,9 @@ pub mod entra {}
 
 #[doc = include_str!("testing.md")]
 pub mod testing {}
+
+#[doc = include_str!("performance.md")]
+pub mod performance {}
 
 #[doc = include_str!("official_sdks.md")]
 pub mod official_sdks {}
