@@ -96,7 +96,7 @@ impl FromStr for ConnectionString {
         let endpoint =
             endpoint.ok_or_else(|| rejected("connection string has no endpoint= part"))?;
         let access_key =
-            access_key.ok_or_else(|| rejected("connection string has no accesskey= part"))?;
+            access_key.ok_or_else(|| rejected("connection string has no accesskey= part (in a shell, quote the string: a ; ends a command)"))?;
         if access_key.contains("://") {
             return Err(rejected("accesskey holds a URL, as if the two values were swapped"));
         }

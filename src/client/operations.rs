@@ -86,8 +86,8 @@ impl CommunicationIdentityClient {
     /// # Errors
     ///
     /// `InvalidInput`, before anything is sent, if the [token request](TokenRequest) is not valid.
-    /// `Service` with the code `IdentityNotOwned` if the user belongs to another resource or was
-    /// deleted. Otherwise any [kind](crate::ErrorKind).
+    /// `Service` with the code `IdentityNotOwned` if the user belongs to another resource, was deleted or
+    /// never existed. Otherwise any [kind](crate::ErrorKind).
     #[doc(alias = "get_token")]
     pub fn issue_token(
         &self,
@@ -116,8 +116,8 @@ impl CommunicationIdentityClient {
     ///
     /// # Errors
     ///
-    /// `Service` with the code `IdentityNotOwned` if the user belongs to another resource or was
-    /// deleted. Otherwise any [kind](crate::ErrorKind).
+    /// `Service` with the code `IdentityNotOwned` if the user belongs to another resource, was deleted or
+    /// never existed. Otherwise any [kind](crate::ErrorKind).
     #[doc(alias = "revoke_access_tokens")]
     pub fn revoke_tokens(&self, user: &CommunicationUserIdentifier) -> Result<(), Error> {
         self.call(&Operation::revoke_tokens(user), |_| Ok(()))
@@ -142,8 +142,8 @@ impl CommunicationIdentityClient {
     ///
     /// # Errors
     ///
-    /// `Service` with the code `IdentityNotOwned` if the user belongs to another resource or was
-    /// deleted. Otherwise any [kind](crate::ErrorKind).
+    /// `Service` with the code `IdentityNotOwned` if the user belongs to another resource, was deleted or
+    /// never existed. Otherwise any [kind](crate::ErrorKind).
     pub fn delete_user(&self, user: &CommunicationUserIdentifier) -> Result<(), Error> {
         self.call(&Operation::delete_user(user), |_| Ok(()))
     }
@@ -277,7 +277,8 @@ impl CommunicationIdentityClient {
     /// # Errors
     ///
     /// `InvalidInput`, before anything is sent, if the client uses another api-version. `Service` with
-    /// the code `IdentityNotOwned` if the user belongs to another resource or was deleted. Otherwise
+    /// the code `IdentityNotOwned` if the user belongs to another resource, was deleted or
+    /// never existed. Otherwise
     /// any [kind](crate::ErrorKind).
     #[doc(alias = "get_user_detail")]
     pub fn get_user(

@@ -15,9 +15,9 @@ use super::request::Operation;
 /// use acs_identity::emulator::{Emulator, Fault, Operation};
 ///
 /// let emulator = Emulator::start()?;
-/// // Twice too busy, then well again.
+/// // Two 503s, then normal again.
 /// emulator.inject(Fault::respond(503).header("Retry-After", "1").times(2));
-/// // An identity is made, and nobody hears of it.
+/// // The user is created, and the response is lost.
 /// emulator.inject(Fault::drop_after_processing().on(Operation::Create));
 /// # Ok::<(), std::io::Error>(())
 /// ```

@@ -33,7 +33,7 @@ impl Refusal<'_> {
         let advice = match (self.status, self.service.code.as_deref()) {
             (401, Some("IdentityNotOwned")) => {
                 return Some(format!(
-                    "the id belongs to another resource or was deleted; the {credential} is not at fault"
+                    "the id belongs to another resource, was deleted or never existed; the {credential} is not at fault"
                 ));
             }
             (401, Some("InvalidAccessToken")) => {

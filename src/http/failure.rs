@@ -13,13 +13,13 @@ pub(crate) struct Failure {
 
 impl Failure {
     /// An attempt that got no response.
-    pub(super) fn without_response(cause: ureq::Error, outcome: Outcome) -> Self {
-        let (kind, problem) = describe(&cause, outcome);
+    pub(super) fn without_response(cause: ureq::Error, outcome: Outcome, by_proxy: bool) -> Self {
+        let (kind, problem) = describe(&cause, outcome, by_proxy);
         Self { outcome, error: Error::new(kind, problem).with_source(cause) }
     }
 }
 
-fn describe(cause: &ureq::Error, outcome: Outcome) -> (ErrorKind, &'static str) {
+fn describe(cause: &ureq::Error, outcome: Outcome, by_proxy: bool) -> (ErrorKind, &'static str) {
     if outcome.maybe_processed {
         return match cause {
             ureq::Error::Timeout(_) => (ErrorKind::Timeout, "no response arrived in time"),
@@ -57,6 +57,9 @@ fn describe(cause: &ureq::Error, outcome: Outcome) -> (ErrorKind, &'static str) 
             "the TLS handshake failed: if the other side speaks plain http, check the endpoint's scheme and port; else look for a proxy"
         }
         _ if !outcome.transient => "the agent rejects the request: check its configuration",
+        _ if by_proxy => {
+            "the proxy could not be reached: check the first set of ALL_PROXY, HTTPS_PROXY and HTTP_PROXY, and the network"
+        }
         _ => "the service could not be reached: check the endpoint, the network and the proxy",
     };
     (ErrorKind::Connection, problem)

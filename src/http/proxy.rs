@@ -25,7 +25,7 @@ pub(super) fn from_env(url: &Uri) -> Result<Option<Proxy>, Error> {
     if !is_supported(&value) {
         // Without the value, which may hold a password.
         return Err(Error::invalid_input(format!(
-            "{name} does not name an http or https proxy: correct it, unset it, or pass an agent that can use it"
+            "{name} does not name an http or https proxy: correct or unset it, or pass an agent that can use it"
         )));
     }
     Ok(proxy)

@@ -37,6 +37,8 @@ pub(crate) struct Transport {
     agent: Agent,
     /// Whether we built the agent, so that it has no middleware.
     is_ours: bool,
+    /// Whether a proxy that the environment names stands in between.
+    by_proxy: bool,
     /// Whether the agent itself has all the settings that the client depends on.
     is_configured: bool,
     limits: Limits,
@@ -115,6 +117,10 @@ impl Transport {
                 "https needs a TLS feature: build acs-identity with `rustls` or `native-tls`, or bring an agent",
             ));
         }
+        let url = url(endpoint)?;
+        // A proxy cannot reach this machine's loopback, and plain http must not leave it.
+        let proxy = if endpoint.is_loopback() { None } else { proxy::from_env(&url)? };
+        let by_proxy = proxy.as_ref().is_some_and(|proxy| !proxy.is_no_proxy(&url));
         let config = Agent::config_builder()
             // For proxies; the service sees the header of the request.
             .user_agent(user_agent)
@@ -123,8 +129,7 @@ impl Transport {
             .max_idle_connections(MAX_IDLE_CONNECTIONS)
             .max_idle_connections_per_host(MAX_IDLE_CONNECTIONS)
             .max_idle_age(MAX_IDLE_AGE)
-            // A proxy cannot reach this machine's loopback, and plain http must not leave it.
-            .proxy(if endpoint.is_loopback() { None } else { proxy::from_env(&url(endpoint)?)? });
+            .proxy(proxy);
         let config = with_invariants!(config, limits.within(deadline));
         #[cfg(any(feature = "rustls", feature = "native-tls"))]
         let config = match tls {
@@ -144,6 +149,7 @@ impl Transport {
         Ok(Self {
             agent: config.build().new_agent(),
             is_ours: true,
+            by_proxy,
             is_configured: true,
             limits,
             longest_attempt,
@@ -168,6 +174,7 @@ impl Transport {
         });
         Ok(Self {
             is_ours: false,
+            by_proxy: false,
             is_configured: own_limits.is_some(),
             limits,
             longest_attempt: own_limits
@@ -237,7 +244,7 @@ impl Transport {
                 if outcome.maybe_processed && matches!(error, ureq::Error::Io(_)) {
                     self.keeping.note_end();
                 }
-                Err(Failure::without_response(error, outcome))
+                Err(Failure::without_response(error, outcome, self.by_proxy))
             }
         }
     }

@@ -19,6 +19,11 @@ pub(crate) enum Exit {
     Interrupted,
 }
 
+/// What the library advises about certificates and proxies, and what a user of the command can do.
+const ROOTS: &str = "for a private authority set root_certificates on the builder, or Tls::PlatformVerifier (feature `platform-verifier`)";
+const ROOTS_HERE: &str = "for a private authority name a PEM file with its root certificates with --ca-file or in SSL_CERT_FILE";
+const AGENT: &str = ", or pass an agent that can use it";
+
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
@@ -46,9 +51,8 @@ impl From<Error> for Failure {
                 error.ms_cv().unwrap_or_default()
             );
         }
-        if message.contains("UnknownIssuer") {
-            message.push_str("; name a PEM file with your network's root certificates with --ca-file or in SSL_CERT_FILE");
-        }
+        // So is the rest of what it advises.
+        message = message.replace(ROOTS, ROOTS_HERE).replace(AGENT, "");
         if let Some(user) = error.created_user_id() {
             message.push_str(&created(user));
         }

@@ -21,7 +21,7 @@ Settings are read from the first of these that is set:
   --connection-string, or --endpoint with --token-command
   COMMUNICATION_SERVICES_CONNECTION_STRING  as in Microsoft's quickstarts
   AZURE_COMMUNICATION_CONNECTION_STRING     as in az
-Other users of a machine can read the arguments of its processes: prefer the variables. Root certificates are read from --ca-file or SSL_CERT_FILE, a proxy from HTTPS_PROXY and NO_PROXY. NO_COLOR turns colors off.
+Other users of a machine can read the arguments of its processes: prefer the variables. Root certificates are read from --ca-file or SSL_CERT_FILE, a proxy from the first set of ALL_PROXY, HTTPS_PROXY and HTTP_PROXY, except for hosts in NO_PROXY. NO_COLOR turns colors off.
 
 Exit codes:
   0    done

@@ -109,7 +109,7 @@ pub(crate) fn parse_id(text: &str) -> Result<CommunicationUserIdentifier, String
     // Nothing is behind `8:` and `8:acs:`, whose ends a script has lost.
     let is_whole = text.splitn(3, ':').nth(2).is_some_and(|rest| !rest.is_empty());
     if !text.starts_with("8:") || !is_whole || text.contains(alien) {
-        return Err("it is no user id: expected 8:acs:<resource>_<user> alone".to_owned());
+        return Err("not a user id: expected 8:acs:<resource>_<user> and nothing else".to_owned());
     }
     Ok(user)
 }

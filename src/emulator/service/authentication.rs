@@ -278,7 +278,7 @@ mod tests {
                 "the host was signed with a slash behind it",
             ),
             (format!("delete\n{sent}\n{tail}"), "the verb was signed in lower case"),
-            (format!("DELETE\n{sent}\n{tail}\n"), "a line feed was signed behind the last line"),
+            (format!("DELETE\n{sent}\n{tail}\n"), "a line feed was signed after the last line"),
             (
                 format!("DELETE\r\n{sent}\r\n{tail}"),
                 "the lines were joined with CR LF in place of LF",

@@ -69,9 +69,9 @@ pub(super) fn of_content_hash(received: &str, body: &[u8]) -> Option<&'static st
             "that is base64url, with - and _ in place of + and /"
         }
         _ if received == hash(&[body, b"\n"].concat()) => {
-            "a line feed was hashed behind the body, as bash's echo adds it"
+            "a line feed was hashed after the body, as bash's echo adds it"
         }
-        _ if received == hash(body.trim_ascii_end()) => "white space was sent behind the body",
+        _ if received == hash(body.trim_ascii_end()) => "white space was sent after the body",
         _ if received == hash(&without_spaces(body, false)) || received == hash(&with_spaces) => {
             "the JSON was hashed with other spaces than it was sent with: hash the bytes that are sent"
         }

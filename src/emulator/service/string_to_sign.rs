@@ -51,13 +51,13 @@ pub(super) struct Signed<'a> {
 const WRONG_LINE_ENDS: [(&str, &str); 8] = [
     (
         "\\n\0\n",
-        "a backslash and an n were signed in place of line feeds, and a line feed behind the last line (bash's echo does both; use printf)",
+        "a backslash and an n were signed in place of line feeds, and a line feed after the last line (bash's echo does both; use printf)",
     ),
     (
         "\\n\0",
         "a backslash and an n were signed in place of line feeds (in bash, use printf or $'\\n')",
     ),
-    ("\n\0\n", "a line feed was signed behind the last line"),
+    ("\n\0\n", "a line feed was signed after the last line"),
     ("\r\n\0", "the lines were joined with CR LF in place of LF"),
     ("\r\n\0\r\n", "the lines were ended with CR LF in place of LF"),
     ("\r\n\0\r", "the lines were ended with CR LF in place of LF"),

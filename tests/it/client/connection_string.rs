@@ -56,7 +56,12 @@ fn refused() {
             "endpoint=https://a;=pw==",
             format!("part 2 of the connection string has no name before its =: {EXPECTED}"),
         ),
-        ("endpoint=https://a/", format!("connection string has no accesskey= part: {EXPECTED}")),
+        (
+            "endpoint=https://a/",
+            format!(
+                "connection string has no accesskey= part (in a shell, quote the string: a ; ends a command): {EXPECTED}"
+            ),
+        ),
         ("accesskey=pw==", format!("connection string has no endpoint= part: {EXPECTED}")),
         (
             "endpoint=https://a;accesskey=pw==;AccessKey=pw==",

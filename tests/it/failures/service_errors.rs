@@ -91,7 +91,7 @@ fn identities_of_another_resource() {
         code: Some("IdentityNotOwned"),
         message: Some("Provided identity doesn't belong to the resource."),
         target: None,
-        problem: "the service responded with 401 IdentityNotOwned: Provided identity doesn't belong to the resource; the id belongs to another resource or was deleted; the key is not at fault",
+        problem: "the service responded with 401 IdentityNotOwned: Provided identity doesn't belong to the resource; the id belongs to another resource, was deleted or never existed; the key is not at fault",
     };
     for user in [foreign, deleted] {
         let error = client.issue_token(&user, ["chat"]).unwrap_err();

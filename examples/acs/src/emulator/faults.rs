@@ -57,7 +57,7 @@ fn effect(failure: &str) -> Result<Fault, String> {
         Some((name, time)) => (name, Some(parse_time(time, MAX_FAULT_TIME)?)),
         None => (failure, None),
     };
-    let unknown = || format!("{failure:?} is no failure");
+    let unknown = || format!("{failure:?} is not a failure");
     Ok(match (name, time) {
         ("drop", None) => Fault::drop_before_processing(),
         ("drop-after", None) => Fault::drop_after_processing(),

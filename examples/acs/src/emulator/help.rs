@@ -38,7 +38,7 @@ pub(crate) const OPTIONS: [Opt; 13] = [
     (
         "fault",
         &["SPEC"],
-        "Fail on purpose. May be repeated; of several faults the first that applies strikes",
+        "Fail on purpose. May be repeated; if several apply, the first one is used",
     ),
 ];
 

@@ -253,7 +253,9 @@ fn is_guid(text: &str) -> bool {
 
 fn clock_time(option: &str, text: &str) -> Result<Duration, String> {
     let time = parse_time(text, MAX_CLOCK_ERROR);
-    time.map_err(|problem| format!("{option}: {problem}, such as 20m or 2h; see --help"))
+    time.map_err(|problem| {
+        format!("{option}: {problem}: write 20m or 2h, for instance; see --help")
+    })
 }
 
 fn parse_time(text: &str, longest: Duration) -> Result<Duration, String> {
@@ -262,5 +264,5 @@ fn parse_time(text: &str, longest: Duration) -> Result<Duration, String> {
     let digits = units.into_iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, unit)));
     let millis = digits.and_then(|(digits, unit)| digits.parse::<u64>().ok()?.checked_mul(unit));
     let time = millis.map(Duration::from_millis).filter(|time| *time <= longest);
-    time.ok_or_else(|| format!("{text:?} is no time"))
+    time.ok_or_else(|| format!("{text:?} is not a time"))
 }

@@ -4,7 +4,7 @@ use acs_identity::emulator::{Emulator, Fault};
 
 use super::*;
 
-const NOT_OWNED: &str = "the service responded with 401 IdentityNotOwned: Provided identity doesn't belong to the resource; the id belongs to another resource or was deleted; the key is not at fault";
+const NOT_OWNED: &str = "the service responded with 401 IdentityNotOwned: Provided identity doesn't belong to the resource; the id belongs to another resource, was deleted or never existed; the key is not at fault";
 
 #[test]
 fn a_wrong_key_is_an_authentication_failure() {

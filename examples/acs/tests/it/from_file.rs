@@ -84,12 +84,12 @@ fn a_file_with_malformed_lines_deletes_nobody() {
     assert_eq!(
         ended.stderr,
         format!(
-            "acs: {ids}:5: it is no user id: expected 8:acs:<resource>_<user> alone\n\
-             acs: {ids}:6: it is no user id: expected 8:acs:<resource>_<user> alone\n\
-             acs: {ids}:7: it is no user id: expected 8:acs:<resource>_<user> alone\n\
+            "acs: {ids}:5: not a user id: expected 8:acs:<resource>_<user> and nothing else\n\
+             acs: {ids}:6: not a user id: expected 8:acs:<resource>_<user> and nothing else\n\
+             acs: {ids}:7: not a user id: expected 8:acs:<resource>_<user> and nothing else\n\
              acs: {ids}:8: user id is a phone number: expected 8:acs:<resource>_<user>\n\
-             acs: {ids}:10: it is no user id: expected 8:acs:<resource>_<user> alone\n\
-             acs: {ids}:11: it is no user id: expected 8:acs:<resource>_<user> alone\n\
+             acs: {ids}:10: not a user id: expected 8:acs:<resource>_<user> and nothing else\n\
+             acs: {ids}:11: not a user id: expected 8:acs:<resource>_<user> and nothing else\n\
              acs: {ids}: 6 malformed: nothing was deleted\n"
         )
     );

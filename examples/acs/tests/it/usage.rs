@@ -123,11 +123,11 @@ fn bad_usage_sends_nothing() {
         ),
         (
             &["token", "issue", "-s", "voip", "--user", "alice"],
-            "error: invalid value 'alice' for '--user <ID>': it is no user id: expected 8:acs:<resource>_<user> alone",
+            "error: invalid value 'alice' for '--user <ID>': not a user id: expected 8:acs:<resource>_<user> and nothing else",
         ),
         (
             &["token", "revoke", "-y", "--user", "8:acs:"],
-            "error: invalid value '8:acs:' for '--user <ID>': it is no user id: expected 8:acs:<resource>_<user> alone",
+            "error: invalid value '8:acs:' for '--user <ID>': not a user id: expected 8:acs:<resource>_<user> and nothing else",
         ),
         (
             &["user", "delete", "-y", "--user", "8:acs:a\x1b[2J"],

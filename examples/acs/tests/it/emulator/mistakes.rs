@@ -63,7 +63,7 @@ fn of_bash_and_openssl_are_named() {
     let expected = [
         ("echo", "(bash's echo does both; use printf)"),
         ("echo-n", "a backslash and an n were signed in place of line feeds (in bash, use"),
-        ("here-string", "match: a line feed was signed behind the last line; the string"),
+        ("here-string", "match: a line feed was signed after the last line; the string"),
         ("crlf", "match: the lines were ended with CR LF in place of LF"),
         ("no-query", "match: the query was not signed; the string"),
         ("url", "match: the whole URL was signed in place of the path; the string"),
@@ -78,7 +78,7 @@ fn of_bash_and_openssl_are_named() {
         ("key-in-a-variable", "the decoded key lost zero bytes or line feeds"),
         ("hex-signature", "the signature is not the base64 of 32 bytes: that is hexadecimal"),
         ("base64-of-hex", "of 32 bytes: that is the base64 of hexadecimal digits"),
-        ("hash-of-echo", ": a line feed was hashed behind the body, as bash's echo adds it"),
+        ("hash-of-echo", ": a line feed was hashed after the body, as bash's echo adds it"),
         ("hash-in-hex", ": that is hexadecimal, not base64"),
         ("hash-of-hex", ": that is the base64 of hexadecimal digits, not of the hash's 32 bytes"),
         ("date-sent-in-lower-case", "the real service may not mind the letter case"),

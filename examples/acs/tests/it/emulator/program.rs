@@ -177,7 +177,7 @@ fn refuses_bad_arguments_without_repeating_a_key() {
         (vec!["--address", "here"], "--address takes HOST:PORT, not \"here\""),
         (
             vec!["--clock-ahead", "2d"],
-            "--clock-ahead: \"2d\" is no time, such as 20m or 2h; see --help",
+            "--clock-ahead: \"2d\" is not a time: write 20m or 2h, for instance; see --help",
         ),
         (
             vec!["--clock-ahead=1m", "--clock-behind=1m"],
