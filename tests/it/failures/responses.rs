@@ -162,6 +162,20 @@ fn reports_success_without_what_was_asked_for() {
     }
 }
 
+/// The cause tells where, and does not quote the body.
+#[test]
+fn a_body_that_is_not_json_is_located() {
+    for (body, place) in [
+        ("{\"token\":\"t\"", "not JSON at line 1 column 12"),
+        ("{\n \"token\": CANARY", "not JSON at line 2 column 11"),
+    ] {
+        let server = Server::answering(answer("200 OK", "application/json", body));
+        let error = client(&server).issue_token(&user(), ["voip"]).unwrap_err();
+        assert_eq!(error.source().unwrap().to_string(), place);
+        assert!(!format!("{error:?}").contains("CANARY"), "{error:?}");
+    }
+}
+
 #[test]
 fn a_user_without_the_token_is_not_lost() {
     let server = Server::answering(answer(
