@@ -59,12 +59,15 @@ fn the_users_id_is_that_of_the_identity() {
     for body in [
         r#"{"identity":{"id":"8:acs:a_b"},"accessToken":{"id":"jti","token":"t","expiresOn":"2099-01-01T00:00:00+00:00"}}"#,
         r#"{"accessToken":{"token":"t","expiresOn":"2099-01-01T00:00:00+00:00","id":null},"identity":{"id":"8:acs:a_b","token":"u"}}"#,
-        r#"{"id":"8:acs:other","identity":{"id":"8:acs:a_b"},"id":7,"accessToken":{"token":"t","expiresOn":"2099-01-01T00:00:00+00:00"}}"#,
+        r#"{"id":"8:acs:other","identity":{"id":"8:acs:a_b"},"id":"8:acs:late","accessToken":{"token":"t","expiresOn":"2099-01-01T00:00:00+00:00"}}"#,
     ] {
         let server = answering("201 Created", body);
         let (user, token) = client(&server).create_user_and_token(["voip"]).unwrap();
         assert_eq!((user.identifier(), token.token()), ("8:acs:a_b", "t"), "{body}");
     }
+    let elsewhere = r#"{"accessToken":{"id":"8:acs:a_b"}}"#;
+    let error = client(&answering("201 Created", elsewhere)).create_user().unwrap_err();
+    assert_eq!((error.created_user_id(), error.is_in_doubt()), (None, true), "{error}");
 }
 
 /// As a serializer writes it that does not leave out what is not there.
