@@ -64,3 +64,107 @@ fn describe(cause: &ureq::Error, outcome: Outcome, by_proxy: bool) -> (ErrorKind
     };
     (ErrorKind::Connection, problem)
 }
+
+#[cfg(test)]
+mod tests {
+    use ureq::Timeout;
+
+    use super::*;
+
+    #[test]
+    fn each_cause_has_its_kind_and_its_text() {
+        let io = |kind: io::ErrorKind| ureq::Error::Io(kind.into());
+        let proxy = |reason: &str| ureq::Error::ConnectProxyFailed(reason.to_owned());
+        let sent = Outcome { maybe_processed: true, transient: true };
+        let unsent = Outcome::NOT_PROCESSED;
+        for (cause, outcome, by_proxy, kind, text) in [
+            (
+                ureq::Error::Timeout(Timeout::RecvBody),
+                sent,
+                false,
+                ErrorKind::Timeout,
+                "no response",
+            ),
+            (
+                io(io::ErrorKind::InvalidData),
+                sent,
+                false,
+                ErrorKind::Response,
+                "the response is not valid TLS",
+            ),
+            (
+                ureq::Error::LargeResponseHeader(2, 1),
+                sent,
+                false,
+                ErrorKind::Response,
+                "the response is not valid HTTP",
+            ),
+            (
+                io(io::ErrorKind::ConnectionReset),
+                sent,
+                true,
+                ErrorKind::Transport,
+                "the connection failed",
+            ),
+            (
+                ureq::Error::Timeout(Timeout::Connect),
+                unsent,
+                true,
+                ErrorKind::Connection,
+                "connecting timed out",
+            ),
+            (
+                io(io::ErrorKind::InvalidData),
+                unsent,
+                true,
+                ErrorKind::Connection,
+                "the TLS handshake failed",
+            ),
+            (
+                ureq::Error::LargeResponseHeader(2, 1),
+                unsent,
+                true,
+                ErrorKind::Connection,
+                "the proxy's response",
+            ),
+            (
+                proxy("proxy server responded 407"),
+                unsent,
+                true,
+                ErrorKind::Connection,
+                "the proxy requires a login",
+            ),
+            (
+                proxy("proxy server responded 503"),
+                unsent,
+                true,
+                ErrorKind::Connection,
+                "the proxy did not connect",
+            ),
+            (
+                io(io::ErrorKind::ConnectionRefused),
+                unsent,
+                true,
+                ErrorKind::Connection,
+                "the proxy could not be reached",
+            ),
+            (
+                io(io::ErrorKind::ConnectionRefused),
+                unsent,
+                false,
+                ErrorKind::Connection,
+                "the service could not be reached",
+            ),
+            (
+                ureq::Error::BadUri(String::new()),
+                Outcome::SETTLED,
+                false,
+                ErrorKind::Connection,
+                "the agent rejects",
+            ),
+        ] {
+            let told = describe(&cause, outcome, by_proxy);
+            assert!(told.0 == kind && told.1.starts_with(text), "{cause:?}: {told:?}");
+        }
+    }
+}
