@@ -68,7 +68,7 @@ fn a_client_from_the_environment() {
 
 #[test]
 fn an_error_in_three_formats() {
-    let error = client(&Nobody::new()).create_user().unwrap_err();
+    let error = client(&Nobody).create_user().unwrap_err();
     let (text, cause) = (error.to_string(), error.source().unwrap().to_string());
     assert!(!text.contains(&cause) && !text.contains('\n'), "{text}");
     assert_eq!(format!("{error:#}"), format!("{text}: {cause}"));

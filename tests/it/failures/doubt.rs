@@ -40,8 +40,7 @@ fn a_delete_that_was_only_refused_before_is_not_done_because_nothing_is_found() 
 /// Fault 1, with nothing listening and with a name that is not known at the first attempt.
 #[test]
 fn a_delete_that_was_never_sent_before_is_not_done_because_nothing_is_found() {
-    let nobody = Nobody::new();
-    for first in [Some(nobody.address()), None] {
+    for first in [Some(Nobody::ADDRESS), None] {
         for (status, missing) in [
             (404, response("404 Not Found", "", "")),
             (404, response("404 Not Found", "", ENVELOPE)),
@@ -235,8 +234,7 @@ fn a_doubt_outlives_a_refusal() {
 /// all.
 #[test]
 fn a_doubt_outlives_a_connection_that_fails() {
-    let nobody = Nobody::new();
-    for last in [Some(nobody.address()), None] {
+    for last in [Some(Nobody::ADDRESS), None] {
         for operation in [Operation::Issue, Operation::Revoke, Operation::Delete] {
             let server = Server::answering(closing(&response("500 Oops", "", "")));
             let agent = agent_that_goes_to([Some(server.address()), last]);
@@ -248,7 +246,7 @@ fn a_doubt_outlives_a_connection_that_fails() {
         }
     }
     // And where nothing was ever sent, there is none, however often it is tried.
-    for never in [Some(nobody.address()), None] {
+    for never in [Some(Nobody::ADDRESS), None] {
         for operation in Operation::ALL {
             let server = Server::answering("");
             let agent = agent_that_goes_to([never]);

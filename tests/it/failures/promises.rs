@@ -124,8 +124,7 @@ fn a_status_that_says_nothing_certain_leaves_doubt() {
 fn what_was_refused_was_sent() {
     for operation in [Operation::Create, Operation::Issue] {
         let server = answering("429 Too Many Requests", "");
-        let nobody = Nobody::new();
-        let agent = agent_that_goes_to([Some(server.address()), Some(nobody.address())]);
+        let agent = agent_that_goes_to([Some(server.address()), Some(Nobody::ADDRESS)]);
         let error = operation.run(&hurried(&server).agent(agent).build().unwrap()).unwrap_err();
         assert_eq!((error.kind(), error.is_in_doubt()), (ErrorKind::Connection, false), "{error}");
         assert!(!error.to_string().contains("nothing was sent"), "{error}");

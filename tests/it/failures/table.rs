@@ -248,7 +248,7 @@ fn assert_never_sent(service: &(impl Service + ?Sized)) {
 
 #[test]
 fn connection_refused() {
-    assert_never_sent(&Nobody::new());
+    assert_never_sent(&Nobody);
 }
 
 #[test]

@@ -98,7 +98,7 @@ fn after_several_attempts() {
 
 #[test]
 fn when_nothing_could_be_sent() {
-    let client = hurried(&Nobody::new()).build().unwrap();
+    let client = hurried(&Nobody).build().unwrap();
     let error = client.create_user().unwrap_err();
     assert_eq!(
         problem(&error),

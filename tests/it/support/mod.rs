@@ -1,7 +1,7 @@
 //! What the tests share: one server, one set of clients, one form of an error's text, one way to
 //! wait, one way to run a program.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -204,27 +204,17 @@ pub fn until(condition: impl Fn() -> bool) {
     }
 }
 
-/// An address where nobody listens, and nobody else can while this lives: it is the near end of a
-/// connection.
-pub struct Nobody {
-    near: TcpStream,
-    _far: TcpListener,
-}
+/// Where nobody listens: the port of a protocol which nobody speaks any more. A port that the system
+/// gave could be given again, and even be connected to itself.
+pub struct Nobody;
 
 impl Nobody {
-    pub fn new() -> Self {
-        let far = TcpListener::bind("127.0.0.1:0").unwrap();
-        Self { near: TcpStream::connect(far.local_addr().unwrap()).unwrap(), _far: far }
-    }
-
-    pub fn address(&self) -> SocketAddr {
-        self.near.local_addr().unwrap()
-    }
+    pub const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 }
 
 impl Service for Nobody {
     fn endpoint(&self) -> String {
-        format!("http://{}", self.address())
+        format!("http://{}", Self::ADDRESS)
     }
 }
 
