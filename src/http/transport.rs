@@ -228,8 +228,10 @@ impl Transport {
         match result {
             Ok(response) => {
                 let (parts, body) = response.into_parts();
-                let (body, flaw) = read(body);
+                // Before the body is read, since its end puts the connection where another thread
+                // may take it.
                 self.keeping.note(parts.headers.get(header::CONNECTION));
+                let (body, flaw) = read(body);
                 Ok(Reply { status: parts.status, headers: parts.headers, body, flaw })
             }
             Err(error) => {
