@@ -79,8 +79,15 @@ fn surely_before_sending(error: &ureq::Error) -> bool {
         ureq::Error::Timeout(phase) => matches!(phase, Timeout::Resolve | Timeout::Connect),
         ureq::Error::HostNotFound
         | ureq::Error::ConnectionFailed
-        | ureq::Error::ConnectProxyFailed(_)
-        | ureq::Error::InvalidProxyUrl
+        | ureq::Error::ConnectProxyFailed(_) => true,
+        _ => comes_from_settings(error),
+    }
+}
+
+/// Whether the settings or the handshake make every attempt end before it sends.
+fn comes_from_settings(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::InvalidProxyUrl
         | ureq::Error::BadUri(_)
         | ureq::Error::RequireHttpsOnly(_)
         | ureq::Error::Tls(_)
@@ -114,23 +121,13 @@ fn is_end_of_handshake(error: &io::Error) -> bool {
 /// Whether another attempt would end the same way.
 fn is_permanent(error: &ureq::Error) -> bool {
     match error {
-        ureq::Error::BadUri(_)
-        | ureq::Error::Http(_)
-        | ureq::Error::InvalidProxyUrl
-        | ureq::Error::RequireHttpsOnly(_)
-        | ureq::Error::Tls(_)
-        | ureq::Error::TlsRequired => true,
+        ureq::Error::Http(_) | ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => {
+            true
+        }
         ureq::Error::ConnectProxyFailed(reason) => refuses_for_good(reason),
         // The server does not speak TLS or HTTP, or its certificate is not trusted.
         ureq::Error::Io(error) => error.kind() == io::ErrorKind::InvalidData,
-        ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => true,
-        #[cfg(feature = "rustls")]
-        ureq::Error::Rustls(_) => true,
-        #[cfg(any(feature = "rustls", feature = "native-tls"))]
-        ureq::Error::Pem(_) => true,
-        #[cfg(feature = "native-tls")]
-        ureq::Error::NativeTls(_) => true,
-        _ => false,
+        _ => comes_from_settings(error),
     }
 }
 
