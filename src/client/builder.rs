@@ -162,6 +162,7 @@ impl CommunicationIdentityClientBuilder {
     /// configuration again for each new connection, and resume no TLS session. To avoid this cost,
     /// give the agent the first five settings of the example. Its timeouts must not exceed those of the
     /// client, nor together exceed the deadline. The client then uses the agent as it is.
+    /// Others may have used the agent's connections, so the client's first create opens a new one.
     ///
     /// Middleware must not change the request: its bytes are signed.
     ///

@@ -179,7 +179,7 @@ impl Transport {
             limits,
             longest_attempt: own_limits
                 .map_or(limits.longest_attempt(), |phases| phases.iter().sum()),
-            keeping: Keeping::default(),
+            keeping: Keeping::among_others(),
             agent,
         })
     }
@@ -212,7 +212,7 @@ impl Transport {
         let mut request = Request::from_parts(parts, SendBody::from_reader(&mut sent));
 
         let whole = (time_left < self.longest_attempt).then_some(time_left);
-        let needs_new = !repeatable && self.keeping.is_doubtful();
+        let needs_new = self.keeping.is_doubtful() && !repeatable;
         if !self.is_configured {
             let config = self.agent.configure_request(request);
             request = with_invariants!(config, self.limits).build();
