@@ -88,6 +88,8 @@ pub(crate) fn grammar() -> Command {
 
 fn outline() -> Command {
     parent("acs")
+        // Windows would say acs.exe.
+        .bin_name("acs")
         .about(ABOUT)
         .version(env!("CARGO_PKG_VERSION"))
         .after_help(AFTER_HELP)

@@ -63,6 +63,11 @@ fn run(command: &mut Command) -> Ended {
     Running::start(command).end()
 }
 
+/// What this system says of `no/such/file`.
+fn no_such_file() -> String {
+    std::fs::read("no/such/file").unwrap_err().to_string()
+}
+
 #[derive(Debug, PartialEq)]
 struct Ended {
     stdout: String,

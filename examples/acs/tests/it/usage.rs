@@ -152,7 +152,7 @@ fn bad_usage_sends_nothing() {
         ),
         (
             &["user", "delete", "-y", "--from-file", "no/such/file"],
-            "acs: no/such/file cannot be read: No such file or directory (os error 2)",
+            &format!("acs: no/such/file cannot be read: {}", no_such_file()),
         ),
     ] {
         let ended = acs(&emulator, words);
