@@ -104,21 +104,12 @@ fn offset_seconds(rest: &mut &[u8]) -> Option<i64> {
     (hours < 24 && minutes < 60).then_some(sign * (hours * 3_600 + minutes * 60))
 }
 
-fn is_leap(year: i64) -> bool {
-    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
-}
-
 fn days_in_month(year: i64, month: i64) -> i64 {
-    match month {
-        2 if is_leap(year) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
+    days_from_epoch(year, month + 1, 1) - days_from_epoch(year, month, 1)
 }
 
 /// Days from 1970-01-01 in the proleptic Gregorian calendar, for years that count from March
-/// so that the leap day comes last.
+/// so that the leap day comes last. The month 13 is the next January.
 fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
@@ -211,6 +202,28 @@ mod tests {
         assert_eq!(at(99), "2023-06-28T07:30:12+00:00");
         assert_eq!(dotnet_rfc3339(UNIX_EPOCH + Duration::from_secs(YEAR_10000)), None);
         assert_eq!(dotnet_rfc3339(UNIX_EPOCH - TICK), None);
+    }
+
+    /// The calendar repeats after 400 years. Each day, and the first that each month does not have.
+    #[test]
+    fn every_day_is_that_of_a_date_crate() {
+        let first_of =
+            |year| time::Date::from_calendar_date(year, time::Month::January, 1).unwrap();
+        let mut day = first_of(1970);
+        while day < first_of(2370) {
+            let text = format!("{day}T00:00:00Z");
+            let instant = oracle(&text).unwrap();
+            assert_eq!(parse_rfc3339(&text), Some(instant));
+            #[cfg(feature = "emulator")]
+            assert_eq!(dotnet_rfc3339(instant), Some(format!("{day}T00:00:00+00:00")));
+            let next = day.next_day().unwrap();
+            if next.day() == 1 {
+                let (year, month) = (day.year(), u8::from(day.month()));
+                let none = format!("{year}-{month:02}-{}T00:00:00Z", day.day() + 1);
+                assert_eq!(parse_rfc3339(&none), None, "{none}");
+            }
+            day = next;
+        }
     }
 
     proptest! {

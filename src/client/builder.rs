@@ -321,6 +321,17 @@ mod tests {
     }
 
     #[test]
+    fn an_application_id_is_a_short_token() {
+        let longest = "a".repeat(24);
+        for id in ["a", "my-app", "!#$%&'*+-.^_`|~9Z", &longest] {
+            assert_eq!(user_agent(Some(id)).unwrap(), format!("{id} {USER_AGENT}"));
+        }
+        for id in ["", "my app", "a/b", "é", "a\n", &(longest + "a")] {
+            assert!(user_agent(Some(id)).is_err(), "{id:?}");
+        }
+    }
+
+    #[test]
     fn the_defaults_are_those_of_the_documentation() {
         let builder = builder();
         assert_eq!(builder.connect_timeout, Duration::from_secs(10));

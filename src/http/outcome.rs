@@ -243,4 +243,14 @@ mod tests {
             assert!(Outcome::of_error(&error, Some(true)).maybe_processed, "{error}");
         }
     }
+
+    /// No server causes them: ureq reports what goes wrong in a handshake as IO errors.
+    #[cfg(feature = "rustls")]
+    #[test]
+    fn tls_settings_that_cannot_be_used_end_the_call() {
+        let pem = rustls::pki_types::pem::Error::NoItemsFound;
+        for error in [ureq::Error::Rustls(rustls::Error::DecryptError), ureq::Error::Pem(pem)] {
+            assert_eq!(Outcome::of_error(&error, None), Outcome::SETTLED, "{error}");
+        }
+    }
 }

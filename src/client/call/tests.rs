@@ -26,15 +26,15 @@ struct State {
     started: Instant,
     now: Mutex<SystemTime>,
     slept: Mutex<Vec<Duration>>,
-    while_asleep: Box<dyn Fn() + Send + Sync>,
+    while_asleep: Box<dyn Fn(&Self) + Send + Sync>,
 }
 
 impl TestClock {
     fn at(now: SystemTime) -> Self {
-        Self::new(now, || {})
+        Self::new(now, |_| {})
     }
 
-    fn new(now: SystemTime, while_asleep: impl Fn() + Send + Sync + 'static) -> Self {
+    fn new(now: SystemTime, while_asleep: impl Fn(&State) + Send + Sync + 'static) -> Self {
         Self(Arc::new(State {
             started: Instant::now(),
             now: Mutex::new(now),
@@ -64,7 +64,7 @@ impl Clock for TestClock {
     fn sleep(&self, duration: Duration) {
         self.0.slept.lock().unwrap().push(duration);
         *self.0.now.lock().unwrap() += duration;
-        (self.0.while_asleep)();
+        (self.0.while_asleep)(&self.0);
     }
 }
 
@@ -143,7 +143,7 @@ fn a_service_that_comes_up_meanwhile_is_reached() {
     let key = "c2VjcmV0";
     let started = Arc::new(Mutex::new(None));
     let slot = Arc::clone(&started);
-    let clock = TestClock::new(SystemTime::now(), move || {
+    let clock = TestClock::new(SystemTime::now(), move |_| {
         let emulator = Emulator::builder().address(address).access_key(key).start().unwrap();
         *slot.lock().unwrap() = Some(emulator);
     });
@@ -280,6 +280,17 @@ fn the_deadline_counts_the_waits() {
     let error = client(&emulator, &clock).create_user().unwrap_err();
     assert_eq!(clock.slept(), [Duration::from_secs(40)]);
     assert_eq!((error.attempts(), error.is_in_doubt()), (2, false));
+}
+
+/// The system wakes it late, from a laptop's own sleep for example.
+#[test]
+fn nothing_is_sent_after_a_wait_that_took_too_long() {
+    let emulator = Emulator::start().unwrap();
+    let clock = TestClock::new(SystemTime::now(), |state| state.slept.lock().unwrap().push(HOUR));
+    emulator.inject(Fault::respond(500));
+    let error = client(&emulator, &clock).issue_token(&user(), ["chat"]).unwrap_err();
+    assert_eq!((error.status(), error.attempts()), (Some(500), 1), "{error}");
+    assert_eq!(emulator.request_count(), 1);
 }
 
 #[test]

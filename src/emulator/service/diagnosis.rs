@@ -11,6 +11,9 @@ use crate::emulator::request::percent_decoded;
 
 const PYTHON_BYTES: &str = "that is how Python prints bytes: decode them to text";
 
+const OTHER_SPACES: &str =
+    "the JSON was hashed with other spaces than it was sent with: hash the bytes that are sent";
+
 /// Says why a signature does not match: a usual mistake, also one under a wrong key or with wrong
 /// line ends, or what the client tells.
 pub(super) fn of_signature(signed: &Signed<'_>, signature: &[u8], key: &SharedKey) -> String {
@@ -73,7 +76,7 @@ pub(super) fn of_content_hash(received: &str, body: &[u8]) -> Option<&'static st
         }
         _ if received == hash(body.trim_ascii_end()) => "white space was sent after the body",
         _ if received == hash(&without_spaces(body, false)) || received == hash(&with_spaces) => {
-            "the JSON was hashed with other spaces than it was sent with: hash the bytes that are sent"
+            OTHER_SPACES
         }
         _ => return None,
     })
@@ -127,4 +130,96 @@ pub(super) fn date_in_usual_case(date: &str) -> String {
         }
     });
     words.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BODY: &[u8] = br#"{"scopes":["a \"b\" , c"],"expiresInMinutes":60}"#;
+
+    fn base64_of_hash(body: &[u8]) -> String {
+        BASE64_STANDARD.encode(Sha256::digest(body))
+    }
+
+    #[test]
+    fn the_usual_mistakes_in_a_content_hash_are_named() {
+        let right = base64_of_hash(BODY);
+        let digits = hex(&Sha256::digest(BODY));
+        let line = [BODY, b"\n"].concat();
+        let python = br#"{"scopes": ["a \"b\" , c"], "expiresInMinutes": 60}"#;
+        let digits_with_line = BASE64_STANDARD.encode(format!("{digits}\n"));
+        for (received, body, named) in [
+            (&*base64_of_hash(b""), BODY, Some("that is the hash of an empty body")),
+            (&format!("b'{right}'"), BODY, Some(PYTHON_BYTES)),
+            (&digits, BODY, Some("that is hexadecimal, not base64")),
+            (&digits.to_uppercase(), BODY, Some("that is hexadecimal, not base64")),
+            (
+                &BASE64_STANDARD.encode(&digits),
+                BODY,
+                Some("that is the base64 of hexadecimal digits, not of the hash's 32 bytes"),
+            ),
+            (
+                &digits_with_line,
+                BODY,
+                Some("that is the base64 of hexadecimal digits, not of the hash's 32 bytes"),
+            ),
+            (
+                &BASE64_URL_SAFE.encode(Sha256::digest(b"0")),
+                b"0",
+                Some("that is base64url, with - and _ in place of + and /"),
+            ),
+            (
+                &base64_of_hash(&line),
+                BODY,
+                Some("a line feed was hashed after the body, as bash's echo adds it"),
+            ),
+            (&right, &line, Some("white space was sent after the body")),
+            (&right, python, Some(OTHER_SPACES)),
+            (&base64_of_hash(python), BODY, Some(OTHER_SPACES)),
+            (&base64_of_hash(b"another"), BODY, None),
+        ] {
+            assert_eq!(of_content_hash(received, body), named, "{received}");
+        }
+    }
+
+    #[test]
+    fn the_usual_mistakes_in_the_text_of_a_signature_are_named() {
+        // One whose base64 has both of the characters that base64url has not.
+        let hash = Sha256::digest(b"0");
+        let right = BASE64_STANDARD.encode(hash);
+        assert!(right.contains('+') && right.contains('/') && right.ends_with('='), "{right}");
+        let digits = hex(&hash);
+        for (text, named) in [
+            (&*format!("b'{right}'"), Some(PYTHON_BYTES)),
+            (&digits, Some("that is hexadecimal")),
+            (&BASE64_STANDARD.encode(&digits), Some("that is the base64 of hexadecimal digits")),
+            (
+                &BASE64_STANDARD.encode(format!("{digits}\n")),
+                Some("that is the base64 of hexadecimal digits"),
+            ),
+            (
+                &BASE64_URL_SAFE.encode(hash),
+                Some("that is base64url, with - and _ in place of + and /"),
+            ),
+            (right.trim_end_matches('='), Some("the = at its end is missing")),
+            (
+                &right.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D"),
+                Some("that is percent-encoded"),
+            ),
+            (&right[1..], None),
+            (&digits.replace('a', "g"), None),
+            ("secret", None),
+        ] {
+            assert_eq!(of_signature_text(text), named, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_the_case_of_a_date_is_corrected() {
+        let usual = "Wed, 13 Apr 2022 18:09:12 GMT";
+        for date in ["wed, 13 apr 2022 18:09:12 gmt", "WED, 13 APR 2022 18:09:12 GMT", usual] {
+            assert_eq!(date_in_usual_case(date), usual);
+        }
+    }
 }

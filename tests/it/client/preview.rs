@@ -6,7 +6,7 @@ use acs_identity::emulator::{Emulator, Fault, Operation};
 use acs_identity::{ApiVersion, CommunicationIdentityClient, ErrorKind, RetryPolicy, TokenRequest};
 
 use crate::support::server::answer;
-use crate::support::{Server, builder, last_request};
+use crate::support::{Server, builder, hurried, last_request};
 
 fn client(emulator: &Emulator) -> CommunicationIdentityClient {
     builder(emulator).api_version(ApiVersion::V2025_03_02_PREVIEW).build().unwrap()
@@ -125,6 +125,18 @@ fn recorded_answers_are_read() {
     }
 }
 
+/// What is not a text is not there.
+#[test]
+fn members_of_other_types_do_not_count() {
+    for odd in ["true", "-1", "7", "1.5", "null", "[1]", r#"{"a":{}}"#] {
+        let body = format!(r#"{{"customId":{odd},"identity":{odd},"id":"8:acs:a_b"}}"#);
+        let server = Server::answering(answer("200 OK", "application/json", &body));
+        let user = "8:acs:a_b".parse().unwrap();
+        let details = hurried(&server).build().unwrap().get_user(&user).unwrap();
+        assert_eq!((details.identifier(), details.custom_id()), (&user, None), "{odd}");
+    }
+}
+
 #[test]
 fn a_user_of_another_resource_is_not_told_of() {
     let emulator = Emulator::start().unwrap();
@@ -179,6 +191,7 @@ fn versions_that_do_not_have_it_are_refused_here() {
         let client = builder(&emulator).api_version(version).build().unwrap();
         let errors = [
             client.create_user_with_custom_id("alice").unwrap_err(),
+            client.create_user_and_token_with_custom_id("alice", ["chat"]).unwrap_err(),
             client.get_user(&user).unwrap_err(),
         ];
         for error in errors {
@@ -188,7 +201,12 @@ fn versions_that_do_not_have_it_are_refused_here() {
             );
         }
     }
-    let blank = client(&emulator).create_user_with_custom_id(" ").unwrap_err();
-    assert_eq!(blank.to_string(), "custom id is empty: expected 1 to 256 characters");
+    let client = client(&emulator);
+    for blank in [
+        client.create_user_with_custom_id(" ").unwrap_err(),
+        client.create_user_and_token_with_custom_id(" ", ["chat"]).unwrap_err(),
+    ] {
+        assert_eq!(blank.to_string(), "custom id is empty: expected 1 to 256 characters");
+    }
     assert_eq!(emulator.request_count(), 0);
 }

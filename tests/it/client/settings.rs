@@ -76,6 +76,18 @@ fn a_proxy_that_cannot_be_used_is_refused() {
     });
 }
 
+/// It would not be asked.
+#[test]
+fn a_proxy_that_is_not_for_this_host_is_ignored() {
+    let mut command = quickstart();
+    let connection_string = format!("endpoint=https://{UNKNOWN_HOST};accesskey={CANARY_KEY}");
+    command.env("COMMUNICATION_SERVICES_CONNECTION_STRING", connection_string);
+    command.env("NO_PROXY", ".invalid");
+    let output = run(command.env("ALL_PROXY", "socks5://user:secret@proxy.example:1080"));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("the service could not be reached"), "{stderr}");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_proxy_that_is_not_utf_8_is_refused() {

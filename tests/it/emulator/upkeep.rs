@@ -1,6 +1,6 @@
 //! What a test asks of the emulator itself: reset, counts, tokens, seed, and the lines of its log.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use acs_identity::emulator::{Emulator, Fault, IssuedToken, Operation};
 use serde_json::{Value, json};
@@ -8,11 +8,28 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{call, create, encoded, exchange, post};
+use crate::support::client;
 
 const CREATE: &str = r#"{"createTokenWithScopes":["chat"],"expiresInMinutes":60}"#;
 
 fn control(emulator: &Emulator, line: &str) -> super::Answer {
     exchange(emulator, &format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n")).unwrap()
+}
+
+/// A client of this machine does not connect to 0.0.0.0, which not every system takes for loopback.
+#[test]
+fn an_emulator_on_all_addresses_is_reached_by_loopback() {
+    for (address, host) in [("0.0.0.0:0", "http://127.0.0.1:"), ("[::]:0", "http://[::1]:")] {
+        let Ok(emulator) = Emulator::builder().address(address.parse().unwrap()).start() else {
+            assert!(address.starts_with('['), "IPv6 may be off");
+            continue;
+        };
+        assert!(emulator.endpoint().starts_with(host), "{}", emulator.endpoint());
+        let before = Instant::now();
+        client(&emulator).create_user().unwrap();
+        let received_at = emulator.requests()[0].received_at();
+        assert!((before..Instant::now()).contains(&received_at));
+    }
 }
 
 #[test]
