@@ -1,4 +1,5 @@
 //! Where the settings come from.
+#![cfg_attr(not(unix), allow(unused_imports, dead_code, reason = "some tests are for Unix"))]
 
 use std::net::Ipv4Addr;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
