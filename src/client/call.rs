@@ -16,7 +16,7 @@ use crate::client::clock::Clock;
 use crate::client::retry::{FailedAttempt, RetryPolicy};
 use crate::endpoint::Endpoint;
 use crate::error::advice::Refusal;
-use crate::error::excerpt::excerpt;
+use crate::error::excerpt::{excerpt, without_cut_word};
 use crate::error::{CallRecord, Error, ErrorKind, ServiceError};
 use crate::http::decode::{Undecodable, created_user};
 use crate::http::failure::Failure;
@@ -361,8 +361,12 @@ fn describe(reply: &Reply, service: &ServiceError) -> String {
     }
     match &service.message {
         Some(message) => problem.extend([": ", message.trim_end_matches('.')]),
-        None if service.code.is_none() && !reply.body.is_empty() => {
-            problem.extend([": ", &excerpt(&String::from_utf8_lossy(&reply.body))]);
+        None if service.code.is_none() => {
+            let body = String::from_utf8_lossy(&reply.body);
+            let whole = if reply.flaw.is_some() { without_cut_word(&body) } else { &body };
+            if !whole.is_empty() {
+                problem.extend([": ", &excerpt(whole)]);
+            }
         }
         None => {}
     }

@@ -34,6 +34,11 @@ pub(crate) fn excerpt(text: &str) -> String {
     excerpt
 }
 
+/// Drops the last word of a text that broke off: a part of a secret is too short to be known as one.
+pub(crate) fn without_cut_word(text: &str) -> &str {
+    text.trim_end_matches(is_secret_char)
+}
+
 /// Whether a character could break a line or disguise a text: control characters, line and paragraph
 /// separators, and text-direction marks.
 pub(crate) fn is_invisible(c: char) -> bool {

@@ -50,14 +50,15 @@ fn closes_within_the_body_of_a_success() {
 
 #[test]
 fn closes_within_the_body_of_an_error() {
-    let server =
-        Server::answering("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 100\r\n\r\n<html>oops");
+    let server = Server::answering(
+        "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 100\r\n\r\n<html>oops, all is br",
+    );
     let error = client(&server).create_user().unwrap_err();
     assert_eq!((error.kind(), error.status()), (ErrorKind::Service, Some(502)));
     assert_eq!(
         text(&error),
         format!(
-            "create_user: the service responded with 502 Bad Gateway: <html>oops; try again later; Microsoft's support asks for the ms-cv; an orphaned user may exist whose id nobody knows {REQUEST_PLACEHOLDER}"
+            "create_user: the service responded with 502 Bad Gateway: <html>oops, all is; try again later; Microsoft's support asks for the ms-cv; an orphaned user may exist whose id nobody knows {REQUEST_PLACEHOLDER}"
         ),
     );
 }

@@ -114,6 +114,14 @@ fn errors_hide_what_a_server_sends_back() {
         clean_error(&client.issue_token(&user, ["chat"]).unwrap_err());
         clean_debug(&client);
     }
+    // A part of one is not recognized by its length.
+    for (status, length) in [("200 OK", 30), ("200 OK", 9), ("502 Bad Gateway", 30), ("403 A", 9)] {
+        let part = &CANARY_KEY[..length];
+        let server = Server::answering(format!(
+            "HTTP/1.1 {status}\r\nContent-Length: 500\r\n\r\n{{\"error\":{{\"message\":\"{part}"
+        ));
+        clean_error(&client(&server).issue_token(&user, ["chat"]).unwrap_err());
+    }
     // What the request carried, sent back: the signature is of no use to a reader of logs either.
     let server = Server::start(|_| {});
     let request = TokenRequest::new(["chat"]);
