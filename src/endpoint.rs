@@ -120,12 +120,12 @@ fn rejected(why: &str) -> Error {
 }
 
 fn split_port(authority: &str) -> Result<(&str, Option<u16>), Error> {
-    let after_brackets = authority.rfind(']').map_or(0, |end| end + 1);
-    let tail = authority.get(after_brackets..).unwrap_or_default();
-    let Some(colon) = tail.find(':').map(|at| at + after_brackets) else {
+    let address_end = authority.rfind(']').unwrap_or_default();
+    let (address, tail) = authority.split_at(address_end);
+    let Some(colon) = tail.find(':') else {
         return Ok((authority, None));
     };
-    let (host, port) = authority.split_at(colon);
+    let (host, port) = authority.split_at(address.len() + colon);
     let digits = port.trim_start_matches(':');
     let valid = digits.bytes().all(|byte| byte.is_ascii_digit());
     match digits.parse::<u16>() {
@@ -178,6 +178,9 @@ mod tests {
         ] {
             let endpoint: Endpoint = url.parse().unwrap_or_else(|error| panic!("{url}: {error}"));
             assert_eq!(endpoint.to_string(), canonical, "{url}");
+            assert_eq!(endpoint.is_https(), canonical.starts_with("https"), "{url}");
+            // Plain http is for loopback hosts only.
+            assert_eq!(endpoint.is_loopback(), !endpoint.is_https(), "{url}");
         }
     }
 

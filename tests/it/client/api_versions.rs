@@ -88,9 +88,21 @@ fn the_preview_of_march_2025_only_issues_tokens() {
 #[test]
 fn a_version_that_would_change_the_request_is_refused_when_the_client_is_built() {
     let emulator = Emulator::start().unwrap();
-    for version in
-        ["", " ", "2023-10-01 ", "2023-10-01&x=1", "2023#", "2023/10", "é", "a%20", "a\n"]
-    {
+    let longest = "2".repeat(64);
+    builder(&emulator).api_version(&*longest).build().unwrap();
+    let too_long = longest + "0";
+    for version in [
+        "",
+        " ",
+        "2023-10-01 ",
+        "2023-10-01&x=1",
+        "2023#",
+        "2023/10",
+        "é",
+        "a%20",
+        "a\n",
+        &too_long,
+    ] {
         let error = builder(&emulator).api_version(version).build().map(drop).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert_eq!(

@@ -158,10 +158,13 @@ fn creating_with_a_custom_id_is_tried_again_in_doubt() {
     let alice = client.create_user_with_custom_id("alice").unwrap();
     assert_eq!(emulator.users(), [alice.identifier().as_ref()]);
     assert_eq!(emulator.request_count(), 2);
+    emulator.inject(Fault::drop_after_processing());
+    let (again, _) = client.create_user_and_token_with_custom_id("alice", ["chat"]).unwrap();
+    assert_eq!((again.identifier(), emulator.request_count()), (alice.identifier(), 4));
 
     emulator.inject(Fault::drop_after_processing());
     assert!(client.create_user().unwrap_err().is_in_doubt());
-    assert_eq!(emulator.request_count(), 3);
+    assert_eq!(emulator.request_count(), 5);
 }
 
 #[test]

@@ -20,8 +20,13 @@ fn clean(what: &str, text: &str) {
     assert!(!text.to_ascii_uppercase().contains("CANARY"), "{what}: {text}");
 }
 
-fn clean_debug(value: &impl Debug) {
-    clean("Debug", &format!("{value:?}"));
+fn clean_debug<T: Debug>(value: &T) {
+    let text = format!("{value:?}");
+    clean("Debug", &text);
+    // It says at least what it is, except for errors, which are told in words.
+    let path = std::any::type_name::<T>().split('<').next().unwrap_or_default();
+    let name = path.rsplit("::").next().unwrap_or_default();
+    assert!(text.starts_with(name) || name == "Error" && !text.is_empty(), "{name}: {text}");
     clean("Debug", &format!("{value:#?}"));
 }
 
