@@ -22,7 +22,7 @@ use crate::timestamp::http_date;
 const CONTENT_HASH_OF_NOTHING: &str = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
 const AUTHORIZATION: &str =
     "HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature=";
-const BASE64_OF_32_BYTES: usize = 44;
+pub(super) const BASE64_OF_32_BYTES: usize = 44;
 
 const X_MS_DATE: HeaderName = HeaderName::from_static("x-ms-date");
 const X_MS_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-ms-content-sha256");

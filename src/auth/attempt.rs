@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use ureq::http::{HeaderMap, HeaderValue, header};
 
-use crate::auth::access_key::RequestToSign;
+use crate::auth::access_key::{BASE64_OF_32_BYTES, RequestToSign};
 use crate::auth::bearer::{Credential, Kind};
 use crate::error::Error;
 use crate::error::advice::Authenticated;
@@ -26,12 +26,15 @@ pub(crate) struct Authentication {
     measured: Option<i64>,
     /// The bearer token that was sent last.
     bearer: Option<HeaderValue>,
+    /// The signature that was sent last.
+    signature: [u8; BASE64_OF_32_BYTES],
     recovered: bool,
 }
 
 impl Authentication {
     pub(crate) fn new(credential: Credential, offset: i64) -> Self {
-        Self { credential, offset, measured: None, bearer: None, recovered: false }
+        let signature = [0; BASE64_OF_32_BYTES];
+        Self { credential, offset, measured: None, bearer: None, signature, recovered: false }
     }
 
     /// The offset, if this call had to measure it.
@@ -48,11 +51,13 @@ impl Authentication {
         }
     }
 
-    /// Whether a text is from the bearer token that was sent last.
+    /// Whether a text has a part of the signature or bearer token that was sent last.
     pub(crate) fn has_sent(&self, text: &str) -> bool {
-        let sent =
-            self.bearer.as_ref().and_then(|header| std::str::from_utf8(header.as_bytes()).ok());
-        sent.is_some_and(|sent| sent.contains(text))
+        // Any 23 bytes in common contain such a part.
+        const PART: usize = 12;
+        let sent = self.bearer.as_ref().map_or(&self.signature[..], |header| header.as_bytes());
+        let is_sent = |part| sent.windows(PART).any(|window| window == part);
+        text.as_bytes().chunks_exact(PART).any(is_sent)
     }
 
     /// Whether [`recover`](Self::recover) changed the authentication.
@@ -71,6 +76,9 @@ impl Authentication {
         match self.credential.kind() {
             Kind::Key(key) => {
                 let signed = key.sign(request, shifted(now(), self.offset))?;
+                if let Some(signature) = signed.authorization().as_bytes().last_chunk() {
+                    self.signature = *signature;
+                }
                 let values = signed.into_values().ok_or_else(|| {
                     Error::invalid_input("the signature cannot be written as HTTP")
                 })?;

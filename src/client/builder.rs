@@ -162,9 +162,9 @@ impl CommunicationIdentityClientBuilder {
     /// configuration again for each new connection, and resume no TLS session. To avoid this cost,
     /// give the agent the first five settings of the example. Its timeouts must not exceed those of the
     /// client, nor together exceed the deadline. The client then uses the agent as it is.
-    /// Others may have used the agent's connections, so the client's first create opens a new one.
     ///
-    /// Middleware must not change the request: its bytes are signed.
+    /// Middleware must not change the request: its bytes are signed. Give the agent no other use, not even
+    /// by a second client: a create could then be sent on a connection that its server is about to close.
     ///
     /// # Examples
     ///

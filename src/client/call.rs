@@ -363,9 +363,9 @@ fn describe(reply: &Reply, service: &ServiceError) -> String {
         Some(message) => problem.extend([": ", message.trim_end_matches('.')]),
         None if service.code.is_none() => {
             let body = String::from_utf8_lossy(&reply.body);
-            let whole = if reply.flaw.is_some() { without_cut_word(&body) } else { &body };
-            if !whole.is_empty() {
-                problem.extend([": ", &excerpt(whole)]);
+            let text = excerpt(if reply.is_whole() { &body } else { without_cut_word(&body) });
+            if !text.is_empty() {
+                problem.extend([": ", &text]);
             }
         }
         None => {}

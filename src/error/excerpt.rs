@@ -36,7 +36,9 @@ pub(crate) fn excerpt(text: &str) -> String {
 
 /// Drops the last word of a text that broke off: a part of a secret is too short to be known as one.
 pub(crate) fn without_cut_word(text: &str) -> &str {
-    text.trim_end_matches(is_secret_char)
+    let may_be_within =
+        |c: char| is_secret_char(c) || !c.is_ascii() || is_invisible(c) && !c.is_whitespace();
+    text.trim_end_matches(may_be_within)
 }
 
 /// Whether a character could break a line or disguise a text: control characters, line and paragraph
@@ -45,7 +47,8 @@ pub(crate) fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(
             c,
-            '\u{61c}'
+            '\u{ad}'
+                | '\u{61c}'
                 | '\u{200b}'..='\u{200f}'
                 | '\u{2028}'..='\u{202e}'
                 | '\u{2060}'..='\u{206f}'

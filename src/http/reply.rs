@@ -5,7 +5,7 @@ use std::iter;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
-use ureq::http::{HeaderMap, StatusCode};
+use ureq::http::{HeaderMap, StatusCode, header};
 
 use crate::error::excerpt::excerpt;
 use crate::error::{ErrorDetail, ServiceError};
@@ -32,6 +32,13 @@ impl Reply {
         let text = self.body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&self.body);
         let end = text.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         text.get(..end).unwrap_or_default()
+    }
+
+    /// Whether the body is known to be complete. A body that ends with its connection is not.
+    pub(crate) fn is_whole(&self) -> bool {
+        let is_framed = self.headers.contains_key(header::CONTENT_LENGTH)
+            || self.headers.contains_key(header::TRANSFER_ENCODING);
+        self.flaw.is_none() && is_framed
     }
 
     /// The service's error envelope, `{"error":{"code":…}}`.
@@ -73,13 +80,10 @@ impl Reply {
     /// from elsewhere; a value that looks like a signature or a token is dropped.
     pub(crate) fn correlation_id(&self, name: &str) -> Option<&str> {
         const LONGEST: usize = 256;
-        const SIGNATURE: usize = 44;
         self.header(name).filter(|id| {
-            let is_signature =
-                id.len() == SIGNATURE && id.ends_with('=') || id.contains("Signature=");
             id.len() <= LONGEST
                 && !id.contains([' ', '\t'])
-                && !is_signature
+                && !id.contains("Signature=")
                 && !id.starts_with("eyJ")
         })
     }
@@ -162,9 +166,8 @@ mod tests {
         assert!(is_taken("NXIF6eyJPEWmh2eeu4VIOg.2.0"));
         assert!(is_taken("0nLQ1YwAAAAALU1NTsHjdTJT5NhSnlRaZUFJHMDFFREdFMDkwOABm"));
         for no_id in [
-            "HMAC-SHA256 SignedHeaders=x&Signature=abc",
+            "HMAC-SHA256 SignedHeaders=x",
             "Signature=abc",
-            "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
             "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjF9.c2ln",
             &"x".repeat(257),
         ] {

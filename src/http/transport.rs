@@ -179,7 +179,7 @@ impl Transport {
             limits,
             longest_attempt: own_limits
                 .map_or(limits.longest_attempt(), |phases| phases.iter().sum()),
-            keeping: Keeping::among_others(),
+            keeping: Keeping::default(),
             agent,
         })
     }
@@ -230,8 +230,11 @@ impl Transport {
                 let (parts, body) = response.into_parts();
                 // Before the body is read, since its end puts the connection where another thread
                 // may take it.
-                self.keeping.note(parts.headers.get(header::CONNECTION));
+                self.keeping.note(&parts.headers);
                 let (body, flaw) = read(body);
+                if matches!(flaw, Some(Flaw::Cut(_))) {
+                    self.keeping.note_end();
+                }
                 Ok(Reply { status: parts.status, headers: parts.headers, body, flaw })
             }
             Err(error) => {

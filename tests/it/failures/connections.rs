@@ -1,16 +1,15 @@
 //! A create does not go over a connection that the server may have closed, and none is
 //! made twice.
 
-use std::sync::Arc;
+use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 
-use acs_identity::ureq::Agent;
 use acs_identity::{CommunicationIdentityClient, ErrorKind};
 use rustls::ServerConfig;
 
 use crate::support::authority::{Authority, Flaw};
 use crate::support::server::{ID, respond_well, success};
-use crate::support::{Connection, Operation, Server, hurried, on_both_agents};
+use crate::support::{Connection, Operation, PATIENCE, Server, hurried, on_both_agents};
 
 /// How a server parts with a connection after a response.
 #[derive(Clone, Copy, Debug)]
@@ -133,15 +132,63 @@ fn many_threads() {
     }
 }
 
+/// The first connection is the first that is used again, although a later response promised more.
 #[test]
-fn two_clients_with_one_agent() {
-    let server = server(None, SAYS_NOTHING, Parting::Late);
-    let agent = Agent::new_with_defaults();
-    for _ in 0..5 {
-        let client = hurried(&server).agent(agent.clone()).build().unwrap();
-        assert_eq!(creates(&client, 1), 0);
-    }
-    assert_eq!(server.requests().len(), 5);
+fn one_promise_does_not_count_for_all_connections() {
+    let [both_here, first_done] = [(); 2].map(|()| Arc::new(Barrier::new(2)));
+    let done = Arc::clone(&first_done);
+    let server = Server::scripted(move |connection| {
+        let Some(request) = connection.request() else { return };
+        if connection.number < 2 {
+            both_here.wait();
+        }
+        if connection.number == 0 {
+            connection.send(success(&request, SAYS_NOTHING));
+            let _ = connection.tcp().peek(&mut [0]);
+            return;
+        }
+        if connection.number == 1 {
+            done.wait();
+        }
+        connection.send(success(&request, LIES));
+        serve(connection, LIES, Parting::Never);
+    });
+    let client = hurried(&server).build().unwrap();
+    let (ended, end) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                Operation::Issue.run(&client).unwrap();
+                ended.send(()).unwrap();
+            });
+        }
+        end.recv_timeout(PATIENCE).unwrap();
+        first_done.wait();
+    });
+    assert_eq!(creates(&client, 10), 0);
+}
+
+/// Node's servers close after five seconds, and say so.
+#[test]
+fn a_promise_with_an_end_is_none() {
+    let server = server(None, "Connection: keep-alive\r\nKeep-Alive: timeout=5\r\n", Parting::Late);
+    let client = hurried(&server).build().unwrap();
+    assert_eq!(creates(&client, 10), 0);
+}
+
+/// It ends each kept connection within its second response.
+#[test]
+fn a_server_that_breaks_off_is_not_trusted_again() {
+    let server = Server::scripted(|connection| {
+        let Some(request) = connection.request() else { return };
+        connection.send(success(&request, LIES));
+        let Some(request) = connection.request() else { return };
+        let response = success(&request, LIES);
+        let head = response.find("\r\n\r\n").unwrap();
+        connection.send(&response[..head + 9]);
+    });
+    let client = hurried(&server).build().unwrap();
+    assert_eq!(creates(&client, 20), 1);
 }
 
 /// What a server says before it is asked is no response to what it is asked next.
