@@ -85,7 +85,12 @@ impl CommunicationIdentityClient {
         let problem = match value.as_deref().map(OsStr::to_str) {
             None => "is not set: set it to the connection string on the portal's Keys page",
             Some(Some("")) => "is empty: set it to the connection string on the portal's Keys page",
-            Some(Some(text)) => return Self::from_connection_string(text),
+            Some(Some(text)) => {
+                let named = |why| Error::invalid_input(format!("{CONNECTION_STRING}: {why}"));
+                let parsed = text.parse::<ConnectionString>();
+                let (endpoint, access_key) = parsed.map_err(named)?.into_parts();
+                return Self::builder(endpoint, access_key).build();
+            }
             Some(None) => {
                 "is not valid UTF-8: copy the connection string again from the portal's Keys page"
             }

@@ -87,6 +87,12 @@ impl FromStr for ConnectionString {
                 }
                 "endpoint" => ("endpoint", &mut endpoint),
                 "accesskey" => ("accesskey", &mut access_key),
+                // A whole line of an `.env` file.
+                _ if strip(value).to_ascii_lowercase().starts_with("endpoint=") => {
+                    return Err(rejected(
+                        "connection string has the name of a variable in front of it",
+                    ));
+                }
                 _ => continue,
             };
             if seen.replace(strip(value)).is_some() {

@@ -50,6 +50,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let fingerprint = settings.as_ref().map(Settings::fingerprint).unwrap_or_default();
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let mut built = Built::read(&out_dir, fingerprint, now);
+    let wait = built.next_try.saturating_sub(now);
+    let mut age =
+        format!(" (at an earlier build; the next try is in {wait} s, or after cargo clean)");
     // Settings that cannot be used cost no time, and a build that has to succeed may take some.
     if settings.is_err() || built.next_try <= now || required && built.token.is_empty() {
         match settings.and_then(|settings| settings.issue()) {
@@ -57,6 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             Err(error) => built.fail(error.as_ref(), now),
         }
         built.write(&out_dir)?;
+        age.clear();
     }
     if built.token.is_empty() {
         if required {
@@ -64,9 +68,9 @@ fn main() -> Result<(), Box<dyn Error>> {
                 format!("no token, which ACS_TOKEN_REQUIRED asks for: {}", built.error).into()
             );
         }
-        println!("cargo::warning=built without a token: {}", built.error);
+        println!("cargo::warning=built without a token: {}{age}", built.error);
     } else if !built.error.is_empty() {
-        println!("cargo::warning=built with the token of an earlier build: {}", built.error);
+        println!("cargo::warning=built with the token of an earlier build: {}{age}", built.error);
     }
     Ok(())
 }

@@ -83,7 +83,9 @@ impl State {
     ) -> Response {
         let now = self.clock.now();
         let request = request.map_or_else(Request::unreadable, |request| *request);
-        let response = self.dressed(Response::empty(status), &request, now);
+        let text = ("Content-Type".to_owned(), "text/plain".to_owned());
+        let response = Response::prescribed(status, &[text], reason.as_bytes());
+        let response = self.dressed(response, &request, now);
         self.record(RecordedRequest::new(request, now, Some(status), Some(reason.to_owned())));
         response
     }

@@ -60,6 +60,9 @@ impl Refusal<'_> {
                 "the scopes are chat, chat.join, chat.join.limited, voip and voip.join"
             }
             // The service's names for these differ from those of the arguments.
+            (400, _) if self.targets("expiresInMinutes") => {
+                "expires_in takes 60 minutes to 24 hours"
+            }
             (400, _) if self.targets("appId") => {
                 "client_id must be the id of the Entra application that the Teams user's token was issued to"
             }
@@ -114,7 +117,9 @@ impl Refusal<'_> {
             .location
             .and_then(|url| url.split_once("://"))
             .and_then(|(_, rest)| rest.split(['/', '?', '#']).next());
-        match authority.and_then(|authority| authority.rsplit('@').next()) {
+        // A part of a secret may stand before a slash, but has no dot.
+        let host = authority.and_then(|authority| authority.rsplit('@').next());
+        match host.filter(|host| host.contains('.')) {
             Some(host) => format!(
                 "redirects are not followed (this one leads to {}): check the endpoint",
                 excerpt(host)

@@ -118,7 +118,7 @@ fn only_what_can_be_acted_on_converts_to_a_communication_user() {
     for (id, flaw) in [
         ("", "is empty"),
         ("..", "is a path"),
-        ("8:acs:a\nb", "has white space around it or control characters in it"),
+        ("8:acs:a\nb", "has control characters in it"),
         ("4:+112345556789", "is a phone number"),
         ("8:orgid:x", "is a Teams user's"),
         ("28:gcch:x", "is a Teams application's"),

@@ -29,6 +29,9 @@ pub(crate) struct Manner {
 
 static MANNER: OnceLock<Manner> = OnceLock::new();
 
+/// The fields that are numbers in JSON.
+const NUMBERS: [&str; 2] = ["milliseconds", "clock_offset_seconds"];
+
 /// The result of a command, in the order in which it is printed.
 #[derive(Debug)]
 pub(crate) struct Record {
@@ -102,8 +105,12 @@ impl Record {
                     return format!("{json:#}\n");
                 }
                 let fields = self.fields.iter();
-                let members: Vec<String> =
-                    fields.map(|(name, value)| format!("  \"{name}\": {}", json!(value))).collect();
+                let members: Vec<String> = fields
+                    .map(|(name, value)| match value {
+                        Some(number) if NUMBERS.contains(name) => format!("  \"{name}\": {number}"),
+                        _ => format!("  \"{name}\": {}", json!(value)),
+                    })
+                    .collect();
                 format!("{{\n{}\n}}\n", members.join(",\n"))
             }
             Format::Tsv => {

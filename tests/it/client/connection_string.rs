@@ -64,6 +64,14 @@ fn refused() {
         ),
         ("accesskey=pw==", format!("connection string has no endpoint= part: {EXPECTED}")),
         (
+            "export NAME=endpoint=https://a;accesskey=pw==",
+            format!("connection string has the name of a variable in front of it: {EXPECTED}"),
+        ),
+        (
+            "NAME = \"Endpoint=https://a;accesskey=pw==\"",
+            format!("connection string has the name of a variable in front of it: {EXPECTED}"),
+        ),
+        (
             "endpoint=https://a;accesskey=pw==;AccessKey=pw==",
             format!("connection string has accesskey= twice: {EXPECTED}"),
         ),

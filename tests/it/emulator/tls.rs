@@ -111,4 +111,5 @@ fn a_client_that_speaks_plain_http_is_told_so_in_plain_http() {
     assert!(text.starts_with("HTTP/1.1 400 "), "{text}");
     let refusal = emulator.requests()[0].refusal().unwrap().to_owned();
     assert_eq!(refusal, "this is plain http; the emulator speaks https here");
+    assert_eq!(text.split("\r\n\r\n").nth(1), Some(&*refusal));
 }

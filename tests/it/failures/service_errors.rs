@@ -59,7 +59,7 @@ fn lifetimes_out_of_range() {
             "ExpiresInMinutes value {minutes} is invalid. Value must be within the [60, 1440] interval."
         );
         let problem = format!(
-            "the service responded with 400 ValidationError: ExpiresInMinutes value {minutes} is invalid. Value must be within the [60, 1440] interval (target ExpiresInMinutes)"
+            "the service responded with 400 ValidationError: ExpiresInMinutes value {minutes} is invalid. Value must be within the [60, 1440] interval (target ExpiresInMinutes); expires_in takes 60 minutes to 24 hours"
         );
         let told = Told {
             status: 400,
@@ -176,7 +176,7 @@ fn recorded_answers_that_the_emulator_does_not_give() {
             issue,
             r#"{"error":{"code":"ValidationError","message":"ExpiresInMinutes value 1441 is invalid.","target":"ExpiresInMinutes"}}"#,
             validation("ExpiresInMinutes value 1441 is invalid.", Some("ExpiresInMinutes")),
-            "issue_token: the service responded with 400 ValidationError: ExpiresInMinutes value 1441 is invalid (target ExpiresInMinutes)",
+            "issue_token: the service responded with 400 ValidationError: ExpiresInMinutes value 1441 is invalid (target ExpiresInMinutes); expires_in takes 60 minutes to 24 hours",
         ),
         (
             exchange,

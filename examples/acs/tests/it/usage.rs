@@ -131,7 +131,7 @@ fn bad_usage_sends_nothing() {
         ),
         (
             &["user", "delete", "-y", "--user", "8:acs:a\x1b[2J"],
-            "error: invalid value '8:acs:a[2J' for '--user <ID>...': user id has white space around it or control characters in it: expected 8:acs:<resource>_<user>",
+            "error: invalid value '8:acs:a[2J' for '--user <ID>...': user id has control characters in it: expected 8:acs:<resource>_<user>",
         ),
         (
             &["token", "issue", "-s", " "],
