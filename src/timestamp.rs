@@ -37,8 +37,11 @@ pub(crate) fn parse_rfc3339(text: &str) -> Option<SystemTime> {
     let seconds =
         days_from_epoch(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second - offset;
     let whole = Duration::from_secs(seconds.unsigned_abs());
-    let instant =
-        if seconds < 0 { UNIX_EPOCH.checked_sub(whole) } else { UNIX_EPOCH.checked_add(whole) };
+    let instant = if seconds.is_negative() {
+        UNIX_EPOCH.checked_sub(whole)
+    } else {
+        UNIX_EPOCH.checked_add(whole)
+    };
     instant?.checked_add(Duration::from_nanos(nanos))
 }
 
@@ -154,6 +157,7 @@ mod tests {
             "2025-04-14T15:32:27+00:00",
             "1969-12-31T23:59:59.5Z",
             "2024-02-29t00:00:00z",
+            "2024-02-29T00:00:00-23:59",
         ] {
             assert_eq!(parse_rfc3339(text), oracle(text), "{text}");
             assert!(parse_rfc3339(text).is_some(), "{text}");
@@ -175,6 +179,8 @@ mod tests {
             "2023-06-28T07:60:00Z",
             "2023-06-28T07:30:61Z",
             "2023-06-28T07:30:12+0000",
+            "2023-06-28T07:30:12+24:00",
+            "2023-06-28T07:30:12-00:60",
             "2023-06-28T07:30:12Z ",
             "+023-06-28T07:30:12Z",
             "２023-06-28T07:30:12Z",

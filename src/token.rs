@@ -288,6 +288,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_scope_is_its_text() {
+        for name in ["chat", "voip.join", "something.new"] {
+            let scope = TokenScope::from(name);
+            assert_eq!((scope.as_str(), scope.as_ref(), &*scope.to_string()), (name, name, name));
+        }
+    }
+
+    #[test]
     fn a_lifetime_is_whole_minutes() {
         let minutes =
             |lifetime| TokenRequest::new(["voip"]).expires_in(lifetime).expires_in_minutes();

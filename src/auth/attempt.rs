@@ -141,11 +141,47 @@ impl Authentication {
 /// Shifts an instant by some seconds, forward if they are positive.
 pub(crate) fn shifted(instant: SystemTime, seconds: i64) -> SystemTime {
     let distance = Duration::from_secs(seconds.unsigned_abs());
-    let shifted =
-        if seconds < 0 { instant.checked_sub(distance) } else { instant.checked_add(distance) };
+    let shifted = if seconds.is_negative() {
+        instant.checked_sub(distance)
+    } else {
+        instant.checked_add(distance)
+    };
     shifted.unwrap_or(instant)
 }
 
 fn seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::auth::access_key::AccessKey;
+
+    /// After a 401 whose `Date` is so many seconds ahead of the middle of a round-trip.
+    fn rejected(ahead: i64) -> Authentication {
+        let key: AccessKey = "c2VjcmV0".parse().unwrap();
+        let mut authentication = Authentication::new(key.into(), 0);
+        let sent = UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let received = sent + Duration::from_secs(10);
+        authentication.measure(sent, received, Some(shifted(sent, 5 + ahead)));
+        authentication
+    }
+
+    #[test]
+    fn only_a_skew_that_explains_a_401_is_corrected_up_to_a_day() {
+        let (notable, day) = (4 * 60 + 1, 24 * 60 * 60);
+        for skew in [0, 1, 4 * 60, notable, day, day + 1].into_iter().flat_map(|it| [it, -it]) {
+            let mut authentication = rejected(skew);
+            let is_notable = skew.abs() >= notable;
+            assert_eq!(authentication.notable_skew(), is_notable.then_some(skew));
+            let is_corrected = is_notable && skew.abs() <= day;
+            assert_eq!(authentication.recover(true), is_corrected, "{skew}");
+            assert_eq!(authentication.offset_found(), is_corrected.then_some(skew));
+            assert!(!authentication.recover(true), "once");
+        }
+        assert!(!rejected(notable).recover(false));
+    }
 }

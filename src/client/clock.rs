@@ -27,3 +27,16 @@ impl Clock for SystemClock {
         thread::sleep(duration);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_systems_clock_sleeps() {
+        let (now, instant) = (SystemClock.now(), SystemClock.instant());
+        SystemClock.sleep(Duration::from_millis(20));
+        assert!(SystemClock.instant() >= instant + Duration::from_millis(20));
+        assert!(SystemClock.now() != now);
+    }
+}

@@ -85,7 +85,7 @@ impl Refusal<'_> {
 
     fn clock_advice(&self) -> Option<String> {
         let skew = self.clock_skew?;
-        let direction = if skew > 0 { "behind" } else { "ahead of" };
+        let direction = if skew.is_positive() { "behind" } else { "ahead of" };
         let consequence = if self.authenticated == Authenticated::SignatureOfServiceTime {
             "signing with the service's time did not help, so check the access key as well"
         } else {

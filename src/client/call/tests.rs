@@ -9,6 +9,7 @@ use base64::prelude::BASE64_STANDARD as BASE64;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
+use super::random_uuid;
 use crate::client::clock::Clock;
 use crate::emulator::{Emulator, Fault, RecordedRequest};
 use crate::{
@@ -172,6 +173,64 @@ fn waits_are_those_of_the_documentation() {
     }
     assert_eq!(error.elapsed(), slept.iter().sum::<Duration>());
     assert_eq!(error.retry_after(), None);
+}
+
+/// Clients that failed together must not come back together.
+#[test]
+fn waits_differ() {
+    let emulator = Emulator::start().unwrap();
+    let clock = TestClock::at(SystemTime::now());
+    let client = client(&emulator, &clock);
+    for _ in 0..20 {
+        emulator.inject(busy());
+        client.create_user().unwrap();
+    }
+    let slept = clock.slept();
+    assert!(slept.len() == 20 && slept.iter().any(|it| *it != slept[0]), "{slept:?}");
+}
+
+#[test]
+fn a_service_that_goes_away_in_doubt_leaves_it() {
+    let emulator = Emulator::start().unwrap();
+    emulator.inject(Fault::drop_after_processing());
+    let (endpoint, key) = (emulator.endpoint(), emulator.access_key().to_owned());
+    let slot = Mutex::new(Some(emulator));
+    let clock = TestClock::new(SystemTime::now(), move |_| *slot.lock().unwrap() = None);
+    let key: AccessKey = key.parse().unwrap();
+    let error = CommunicationIdentityClient::builder(endpoint.parse().unwrap(), key)
+        .clock(clock)
+        .build()
+        .unwrap()
+        .revoke_tokens(&user())
+        .unwrap_err();
+    assert_eq!((error.kind(), error.is_in_doubt()), (ErrorKind::Connection, true));
+    let consequence = "an earlier attempt may have been processed; repeating it does no harm";
+    assert!(error.to_string().contains(consequence), "{error}");
+}
+
+/// Each digit of the id is random, but for the version and the variant.
+#[test]
+fn ids_of_requests_are_random_uuids() {
+    let ids: Vec<String> = (0..64).map(|_| random_uuid().to_str().unwrap().to_owned()).collect();
+    let seen = |place: usize| -> String {
+        let mut digits: Vec<char> = ids.iter().map(|id| id.chars().nth(place).unwrap()).collect();
+        digits.sort_unstable();
+        digits.dedup();
+        digits.into_iter().collect()
+    };
+    for (place, pattern) in "xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx".chars().enumerate() {
+        let seen = seen(place);
+        match pattern {
+            'x' => assert!(seen.len() > 8 && !seen.contains('-'), "{place}: {seen}"),
+            'y' => assert_eq!(seen, "89ab"),
+            _ => assert_eq!(seen, pattern.to_string()),
+        }
+    }
+    assert!(ids.iter().all(|id| id.len() == 36));
+    let mut digits: Vec<char> = ids.concat().chars().filter(|it| *it != '-').collect();
+    digits.sort_unstable();
+    digits.dedup();
+    assert_eq!(digits.into_iter().collect::<String>(), "0123456789abcdef");
 }
 
 /// How long the client waits after a 503 with these headers, and the delay that its error returns.

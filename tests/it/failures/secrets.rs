@@ -62,7 +62,11 @@ fn types_hide_them() {
     };
     clean_debug(&request);
     let signed = key.sign(&request, SystemTime::now()).unwrap();
+    clean_debug(&signed);
     assert!(!format!("{signed:?}").contains("Signature"));
+    let user: CommunicationUserIdentifier = "8:acs:a_b".parse().unwrap();
+    let client = CommunicationIdentityClient::from_connection_string(&text).unwrap();
+    clean_debug(&client.token_source(&user, ["chat"]).unwrap());
 }
 
 #[test]
