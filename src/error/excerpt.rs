@@ -98,6 +98,9 @@ mod tests {
                 "<p>VS&#43;r3cwwHTFA73wWLZcZpz2tbVSwhA5kYV&#x2F;VQi4JuNI&#x3D;</p>",
                 "<p>[redacted]</p>",
             ),
+            // The longest that is harmless, and what is longer.
+            ("123456789012345678901234567890123456789", "123456789012345678901234567890123456789"),
+            ("1234567890123456789012345678901234567890", "[redacted]"),
             // A key in hexadecimal is not an id.
             ("68810419818922fb0263dd6ee4b9c56537dbad914aa7324a119fce26778a286e", "[redacted]"),
         ] {
@@ -117,7 +120,14 @@ mod tests {
         ] {
             assert_eq!(excerpt(&text), text);
         }
-        assert_eq!(excerpt(&format!("{guid}_{guid}x")), "[redacted]");
+        for no_id in [
+            format!("{guid}_{guid}x"),
+            format!("{guid}_{}", guid.replace('a', "g")),
+            format!("{guid}_{}", guid.replace("-1c1c", "-1c1")),
+            format!("{guid}_{guid}-0123"),
+        ] {
+            assert_eq!(excerpt(&no_id), "[redacted]");
+        }
     }
 
     proptest! {

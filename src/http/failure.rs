@@ -79,6 +79,13 @@ mod tests {
         let unsent = Outcome::NOT_PROCESSED;
         for (cause, outcome, by_proxy, kind, text) in [
             (
+                ureq::Error::TlsRequired,
+                Outcome::SETTLED,
+                false,
+                ErrorKind::Connection,
+                "https needs a TLS feature",
+            ),
+            (
                 ureq::Error::Timeout(Timeout::RecvBody),
                 sent,
                 false,

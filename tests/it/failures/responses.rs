@@ -227,3 +227,16 @@ fn odd_error_bodies_keep_their_status() {
     );
     assert_eq!(client(&server).create_user().unwrap_err().status(), Some(500));
 }
+
+/// Whoever sends it on in a header would be surprised.
+#[test]
+fn a_token_with_odd_characters_is_no_token() {
+    for odd in [" ", "  ", "é", r"\n", r"\r\n", r"\u0000"] {
+        let body = format!(r#"{{"token":"a{odd}b","expiresOn":"2030-01-01T00:00:00+00:00"}}"#);
+        let server = Server::answering(answer("200 OK", "application/json", &body));
+        let error = client(&server).issue_token(&user(), ["chat"]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Response);
+        let problem = "issue_token: the service reported success (200), but its token has characters that no token has [";
+        assert!(error.to_string().starts_with(problem), "{odd:?} {error}");
+    }
+}
