@@ -332,7 +332,14 @@ mod tests {
     #[test]
     fn endless_timeouts_are_limited() {
         let limits = Limits::new(Duration::MAX, Duration::MAX);
-        assert_eq!((limits.connect, limits.response), (LONGEST, LONGEST));
+        let week = 604_800 * SECOND;
+        assert_eq!((limits.connect, limits.response), (week, week));
+        let with = |global| {
+            let agent = Agent::config_builder().timeout_global(Some(global)).build().new_agent();
+            Transport::with_agent(agent, limits)
+        };
+        assert!(with(week).is_ok());
+        assert!(with(week + Duration::from_nanos(1)).is_err());
     }
 
     #[test]
