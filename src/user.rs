@@ -163,8 +163,15 @@ mod tests {
 
     #[test]
     fn any_well_formed_id_is_accepted() {
-        for id in ["8:acs:a_b", "8:spool:a", "8:acs:a_b_c", "8:orgid:x", "4:+123", "anything else"]
-        {
+        for id in [
+            "8:acs:a_b",
+            "8:spool:a",
+            "8:acs:a_b_c",
+            "8:orgid:x",
+            "4:+123",
+            "any \"thing\"",
+            "\"else",
+        ] {
             assert_eq!(id.parse::<CommunicationUserIdentifier>().unwrap().identifier(), id);
             assert_eq!(CommunicationUserIdentifier::try_from(id).unwrap().as_ref(), id);
         }

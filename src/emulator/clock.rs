@@ -21,7 +21,11 @@ impl Clock {
         let now = SystemTime::now();
         let millis = self.ahead_by_millis.load(Ordering::Relaxed);
         let distance = Duration::from_millis(millis.unsigned_abs());
-        let moved = if millis < 0 { now.checked_sub(distance) } else { now.checked_add(distance) };
+        let moved = if millis.is_negative() {
+            now.checked_sub(distance)
+        } else {
+            now.checked_add(distance)
+        };
         moved.unwrap_or(now)
     }
 

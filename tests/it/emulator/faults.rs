@@ -154,3 +154,12 @@ fn a_tenth_of_many_calls_can_fail_in_mixed_ways() {
     }
     assert_eq!(emulator.users().len(), count(Some(201)) + count(None));
 }
+
+#[test]
+fn every_third_request_twice() {
+    let emulator = Emulator::start().unwrap();
+    emulator.inject(Fault::respond(503).every(3).times(2));
+    let statuses: Vec<u16> =
+        (0..12).map(|_| post("/identities", "").send(&emulator).status).collect();
+    assert_eq!(statuses, [201, 201, 503, 201, 201, 503, 201, 201, 201, 201, 201, 201]);
+}

@@ -222,6 +222,12 @@ fn odd_error_bodies_keep_their_status() {
             ),
         );
     }
+    let code = r#"{"error":{"code":"Oops"}}"#;
+    let server = Server::answering(answer("400 Bad Request", "application/json", code));
+    let error = client(&server).issue_token(&user(), ["voip"]).unwrap_err();
+    let expected =
+        format!("issue_token: the service responded with 400 Oops {REQUEST_PLACEHOLDER}");
+    assert_eq!(text(&error), expected);
     let server = Server::answering(
         [b"HTTP/1.1 500 Oops\r\nContent-Length: 3\r\n\r\n\xff\xfe\0".as_slice()].concat(),
     );
