@@ -70,7 +70,7 @@ fn with_key(connection_string: &str) -> Result<(), Error> {
 /// harm.
 fn once(builder: CommunicationIdentityClientBuilder) -> Result<(), Error> {
     let client =
-        builder.retry_policy(RetryPolicy::none()).timeout(Duration::from_secs(1)).build()?;
+        builder.retry_policy(RetryPolicy::none()).timeout(Duration::from_secs(2)).build()?;
     call(&client)
 }
 

@@ -238,7 +238,7 @@ fn one_timeout_does_not_end_keep_alive_for_ever() {
             connection.send(response("201 Created", "Connection: keep-alive\r\n", CREATED));
         }
     });
-    let client = builder(&server).timeout(Duration::from_millis(500)).build().unwrap();
+    let client = builder(&server).timeout(Duration::from_secs(2)).build().unwrap();
     client.create_user().unwrap();
     assert_eq!(client.create_user().map_err(|error| error.kind()), Err(ErrorKind::Timeout));
     for _ in 0..20 {
