@@ -112,6 +112,19 @@ mod tests {
     }
 
     #[test]
+    fn what_breaks_off_loses_its_last_word() {
+        for (text, expected) in [
+            ("denied c2Vj", "denied "),
+            ("denied\r\n", "denied\r\n"),
+            (r#"{"message":"c2Vj"#, r#"{"message":""#),
+            ("a b\0c\u{200b}\u{e9}", "a "),
+            ("<p>", "<p>"),
+        ] {
+            assert_eq!(without_cut_word(text), expected);
+        }
+    }
+
+    #[test]
     fn user_ids_come_through_whole() {
         let guid = "45ab2481-1c1c-4005-be24-0ffb879b1130";
         for text in [

@@ -163,3 +163,32 @@ fn every_third_request_twice() {
         (0..12).map(|_| post("/identities", "").send(&emulator).status).collect();
     assert_eq!(statuses, [201, 201, 503, 201, 201, 503, 201, 201, 201, 201, 201, 201]);
 }
+
+/// Its own framing stands where it is given, and a success may have a body.
+#[test]
+fn a_prescribed_length_is_the_only_one() {
+    let emulator = Emulator::start().unwrap();
+    for (header, body) in [
+        (("X-Other", "a"), "{}"),
+        (("content-length", "2"), "{}"),
+        (("Transfer-Encoding", "chunked"), "2\r\n{}\r\n0\r\n\r\n"),
+    ] {
+        emulator.inject(Fault::respond(200).header(header.0, header.1).body(body));
+        let mut stream = connect(&emulator);
+        stream.get_mut().write_all(post("/identities", "").signed(&emulator).as_bytes()).unwrap();
+        let mut received = Vec::new();
+        let end = |it: &[u8]| {
+            it.windows(4 + body.len())
+                .any(|it| it.ends_with(body.as_bytes()) && it.starts_with(b"\r\n\r\n"))
+        };
+        while !end(&received) {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            received.extend(byte);
+        }
+        let head = String::from_utf8_lossy(&received).to_ascii_lowercase();
+        let framings =
+            head.matches("content-length:").count() + head.matches("transfer-encoding:").count();
+        assert_eq!(framings, 1, "{head}");
+    }
+}

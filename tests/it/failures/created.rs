@@ -108,6 +108,9 @@ fn what_only_looks_like_the_id_is_not_given_out() {
         format!(r#"{{"a":{{"identity":{{"id":"8:acs:o_o"}}}},"identity":{{"id":"{ID}"}},"#),
         format!(r#"{{"identity":{{"of":{{"id":"8:acs:o_o"}},"id":"{ID}"}},"#),
         format!(
+            r#"{{"identity":{{"id":"{ID}"}},"accessToken":{{"identity":{{"id":"8:acs:o_o"}}}},"#
+        ),
+        format!(
             r#"{{"accessToken":{{"identity":{{"id":"8:acs:o_o"}}}},"identity":{{"id":"{ID}"}},"#
         ),
         format!(r#"{{"identity":{{"owner":["id","8:acs:o_o"],"id":"{ID}"}},"#),
