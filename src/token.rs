@@ -135,13 +135,6 @@ impl TokenScope {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-
-    /// Spares the copy of a known name.
-    fn known(name: &str) -> Option<Self> {
-        [Self::CHAT, Self::CHAT_JOIN, Self::CHAT_JOIN_LIMITED, Self::VOIP, Self::VOIP_JOIN]
-            .into_iter()
-            .find(|scope| scope.as_str() == name)
-    }
 }
 
 impl AsRef<str> for TokenScope {
@@ -159,8 +152,7 @@ impl fmt::Display for TokenScope {
 /// From any reference to text, including another scope.
 impl<T: AsRef<str> + ?Sized> From<&T> for TokenScope {
     fn from(scope: &T) -> Self {
-        let name = scope.as_ref();
-        Self::known(name).unwrap_or_else(|| Self(Cow::Owned(name.to_owned())))
+        Self(Cow::Owned(scope.as_ref().to_owned()))
     }
 }
 
