@@ -182,14 +182,7 @@ mod tests {
     const DATE: &str = "Wed, 13 Apr 2022 18:09:12 GMT";
     const EMPTY: &str = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
 
-    /// Signed by other people: see wire-facts "Known vectors".
-    fn check(
-        key: &str,
-        host: &str,
-        method: Method,
-        target: &str,
-        signature: &str,
-    ) -> Result<(), Denial> {
+    fn request(host: &str, method: Method, target: &str, signature: &str) -> Request {
         let authorization = format!(
             "HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature={signature}"
         );
@@ -202,15 +195,54 @@ mod tests {
         let headers = headers.map(|(name, value)| {
             (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
         });
-        let request = Request {
-            method,
-            target: target.to_owned(),
-            headers: HeaderMap::from_iter(headers),
-            body: Vec::new(),
-            port: 1,
+        let headers = HeaderMap::from_iter(headers);
+        Request { method, target: target.to_owned(), headers, body: Vec::new(), port: 1 }
+    }
+
+    fn judge(key: &str, request: &Request, seconds_later: u64) -> Result<(), Denial> {
+        let now = httpdate::parse_http_date(DATE).unwrap() + Duration::from_secs(seconds_later);
+        authenticate(request, now, &SharedKey::parse(key).unwrap(), &HashSet::new())
+    }
+
+    /// Signed by other people: see wire-facts "Known vectors".
+    fn check(
+        key: &str,
+        host: &str,
+        method: Method,
+        target: &str,
+        signature: &str,
+    ) -> Result<(), Denial> {
+        judge(key, &request(host, method, target, signature), 0)
+    }
+
+    #[test]
+    fn a_date_is_good_for_fifteen_minutes() {
+        let signature = "+6tWkg3lNKVjQHHmxkdGQcJjUgzclsWTMebnuCz1ngU=";
+        let request = request("example.com", Method::GET, "/testPath", signature);
+        assert_eq!(judge("pw==", &request, 900), Ok(()));
+        assert!(judge("pw==", &request, 901).is_err());
+    }
+
+    #[test]
+    fn two_mistakes_are_both_named() {
+        let sign = |text: &str| BASE64_STANDARD.encode(hmac_sha256(b"c2VjcmV0", text));
+        let explained = |text: &str, tells: bool| {
+            let mut request = request("h:1", Method::DELETE, "/a?b", &sign(text));
+            if tells {
+                let told = BASE64_STANDARD.encode(text).parse().unwrap();
+                request.headers.insert("x-ms-hmac-string-to-sign-base64", told);
+            }
+            judge("c2VjcmV0", &request, 0).unwrap_err().explanation
         };
-        let now = httpdate::parse_http_date(DATE).unwrap();
-        authenticate(&request, now, &SharedKey::parse(key).unwrap(), &HashSet::new())
+        let tail = format!("{DATE};h:1;{EMPTY}");
+        let usual = explained(&format!("DELETE\n/a\n{tail}"), false);
+        assert!(usual.contains("was not decoded from base64"), "{usual}");
+        assert!(usual.contains(", and the query was not signed; "), "{usual}");
+
+        let unusual = format!("DELETE\n/c?d\n{tail}");
+        let expected = "the signature does not match: the access key was not decoded from base64, and the path with its query differs; ";
+        let explained = explained(&unusual, true);
+        assert!(explained.starts_with(expected), "{explained}");
     }
 
     #[test]

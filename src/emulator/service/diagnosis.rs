@@ -25,7 +25,7 @@ pub(super) fn of_signature(signed: &Signed<'_>, signature: &[u8], key: &SharedKe
     let alone = mistakes.iter().map(|mistake| vec![mistake]);
     let pairs = mistakes.iter().enumerate().filter(|(_, mistake)| is_general(mistake));
     let pairs = pairs.flat_map(|(index, first)| {
-        let seconds = mistakes.iter().skip(index + 1).filter(|second| second.part != first.part);
+        let seconds = mistakes.iter().skip(index).filter(|second| second.part != first.part);
         seconds.map(move |second| vec![first, second])
     });
     let made = alone.chain(pairs).find(|mistakes| signed.signs(key, mistakes, signature));
@@ -136,7 +136,7 @@ pub(super) fn date_in_usual_case(date: &str) -> String {
 mod tests {
     use super::*;
 
-    const BODY: &[u8] = br#"{"scopes":["a \"b\" , c"],"expiresInMinutes":60}"#;
+    const BODY: &[u8] = br#"{"scopes":["a \"b , c\" d\\"],"expiresInMinutes":60}"#;
 
     fn base64_of_hash(body: &[u8]) -> String {
         BASE64_STANDARD.encode(Sha256::digest(body))
@@ -147,7 +147,7 @@ mod tests {
         let right = base64_of_hash(BODY);
         let digits = hex(&Sha256::digest(BODY));
         let line = [BODY, b"\n"].concat();
-        let python = br#"{"scopes": ["a \"b\" , c"], "expiresInMinutes": 60}"#;
+        let python = br#"{"scopes": ["a \"b , c\" d\\"], "expiresInMinutes": 60}"#;
         let digits_with_line = BASE64_STANDARD.encode(format!("{digits}\n"));
         for (received, body, named) in [
             (&*base64_of_hash(b""), BODY, Some("that is the hash of an empty body")),
