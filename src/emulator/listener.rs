@@ -1,7 +1,6 @@
 //! Accepts connections, gives each a thread, and ends them promptly.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::panic::{self, AssertUnwindSafe};
@@ -18,7 +17,6 @@ use super::state::{State, lock};
 const MAX_IDLE_THREADS: usize = 16;
 
 /// The listening thread; dropping it ends all connections.
-#[derive(Debug)]
 pub(super) struct Listener {
     pub(super) address: SocketAddr,
     pub(super) shared: Arc<Shared>,
@@ -77,12 +75,6 @@ impl Drop for Listener {
         if let Some(panic) = panic.filter(|_| !thread::panicking()) {
             panic::resume_unwind(panic);
         }
-    }
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").finish_non_exhaustive()
     }
 }
 

@@ -62,12 +62,6 @@ impl Random {
     }
 }
 
-impl fmt::Debug for Random {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Random").finish_non_exhaustive()
-    }
-}
-
 pub(super) fn hex(bytes: &[u8]) -> String {
     use fmt::Write;
 

@@ -1,7 +1,5 @@
 //! A request as it arrived, and which operation it asks for.
 
-use std::fmt;
-
 use ureq::http::{HeaderMap, Method, Version, header};
 
 /// An operation of the identity service, as faults and records name it.
@@ -152,15 +150,6 @@ impl Request {
 
     pub(super) fn operation(&self) -> Option<Operation> {
         self.route().ok().map(|route| route.operation)
-    }
-}
-
-impl fmt::Debug for Request {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request")
-            .field("method", &self.method)
-            .field("target", &self.target)
-            .finish_non_exhaustive()
     }
 }
 

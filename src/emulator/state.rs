@@ -1,7 +1,6 @@
 //! What all connections share: the service with its faults, journal and clock.
 
 use std::any::Any;
-use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -143,12 +142,6 @@ impl State {
         if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| observer(record))) {
             lock(&self.observer_panic).get_or_insert(panic);
         }
-    }
-}
-
-impl fmt::Debug for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("State").finish_non_exhaustive()
     }
 }
 

@@ -224,6 +224,16 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_was_in_a_variable_of_a_shell_is_recognized() {
+        let key = BASE64_STANDARD.encode(b"a\0b\n\n");
+        let text = format!("DELETE\n/a\n{DATE};h:1;{EMPTY}");
+        let signature = BASE64_STANDARD.encode(hmac_sha256(b"ab", &text));
+        let denial = check(&key, "h:1", Method::DELETE, "/a", &signature).unwrap_err();
+        let reason = "the decoded key lost zero bytes or line feeds";
+        assert!(denial.explanation.contains(reason), "{}", denial.explanation);
+    }
+
+    #[test]
     fn two_mistakes_are_both_named() {
         let sign = |text: &str| BASE64_STANDARD.encode(hmac_sha256(b"c2VjcmV0", text));
         let explained = |text: &str, tells: bool| {

@@ -1,7 +1,5 @@
 //! The access key, and HMAC-SHA256 under it.
 
-use std::fmt;
-
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -30,12 +28,6 @@ impl SharedKey {
 
     pub(super) fn sign(&self, message: &str) -> [u8; 32] {
         hmac_sha256(&self.bytes, message)
-    }
-}
-
-impl fmt::Debug for SharedKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SharedKey").finish_non_exhaustive()
     }
 }
 

@@ -1,7 +1,6 @@
 //! The identity service as a function: request, instant, state → response. No sockets, no clock.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::time::{Duration, SystemTime};
 
 mod authentication;
@@ -310,12 +309,6 @@ impl Service {
         // Ours: code and message; the status is documented, the body is not, and there is no
         // Retry-After.
         Err(Problem::new(429, "TooManyRequests", "Too many requests.", None).advertising())
-    }
-}
-
-impl fmt::Debug for Service {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Service").field("resource", &self.resource).finish_non_exhaustive()
     }
 }
 

@@ -1,7 +1,6 @@
 //! The Teams exchange: which Entra tokens are taken, and what the body has to say.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::time::SystemTime;
 
 use super::body::{member, object, string};
@@ -39,12 +38,6 @@ impl TeamsUsers {
         user.ok_or_else(|| {
             Problem::new(401, "InvalidAccessToken", "Provided access token is not valid.", None)
         })
-    }
-}
-
-impl fmt::Debug for TeamsUsers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TeamsUsers").finish_non_exhaustive()
     }
 }
 
