@@ -72,7 +72,9 @@ fn hundreds_of_connections_at_once_are_served() {
 
 #[test]
 fn stopping_ends_all_connections_promptly() {
-    let emulator = Emulator::start().unwrap();
+    // Where no other test could get its port.
+    let host = if cfg!(target_os = "linux") { "127.0.0.2:0" } else { "127.0.0.1:0" };
+    let emulator = Emulator::builder().address(host.parse().unwrap()).start().unwrap();
     emulator.inject(Fault::stall());
     emulator.inject(Fault::delay(Duration::from_secs(3_600)));
     emulator.inject(Fault::drip(Duration::from_secs(3_600)));

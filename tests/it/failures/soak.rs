@@ -101,12 +101,11 @@ fn inject_faults(emulator: &Emulator) {
         emulator.inject(Fault::respond(500).on(operation).every(101));
         emulator.inject(Fault::respond(502).after_processing().on(operation).every(103));
     }
-    for fault in [
-        Fault::respond(429),
-        Fault::respond(503).header("retry-after-ms", "1"),
-        Fault::drop_after_processing(),
-    ] {
+    for fault in [Fault::respond(429), Fault::respond(503).header("retry-after-ms", "1")] {
         emulator.inject(fault.every(60));
+    }
+    for operation in [Operation::Create, Operation::Issue, Operation::Revoke, Operation::Delete] {
+        emulator.inject(Fault::drop_after_processing().on(operation).every(61));
     }
     // A delete whose first answer is lost and whose second, "there is nothing", is cut short, ends
     // in doubt: left out as well.
@@ -194,7 +193,7 @@ fn resident_kib() -> u64 {
 fn a_short_one() {
     let report = soak(300);
     assert!(report.calls >= 1_000, "{report}");
-    assert!(report.struck * 100 / report.requests >= 8, "{report}");
+    assert!(report.struck * 100 / report.requests >= 6, "{report}");
 }
 
 #[test]
