@@ -187,4 +187,28 @@ mod tests {
         // The user; a rejected date; the same request with the service's date.
         assert_eq!(emulator.request_count(), 3);
     }
+
+    #[test]
+    fn whoever_waits_for_another_thread_gives_up_by_the_deadline() {
+        let [begun, done] = [(); 2].map(|()| Arc::new(std::sync::Barrier::new(2)));
+        let issue = {
+            let (begun, done) = (Arc::clone(&begun), Arc::clone(&done));
+            move || {
+                begun.wait();
+                done.wait();
+                Err(Error::new(ErrorKind::Timeout, "too late"))
+            }
+        };
+        let source = TokenSource::new(issue, SystemTime::now, Duration::from_millis(10));
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| source.token());
+            begun.wait();
+            let error = source.token().unwrap_err();
+            done.wait();
+            let expected =
+                "another thread is still issuing the token, and nothing was sent by this one";
+            assert_eq!((error.kind(), &*error.to_string()), (ErrorKind::Connection, expected));
+            assert_eq!(first.join().unwrap().unwrap_err().kind(), ErrorKind::Timeout);
+        });
+    }
 }
