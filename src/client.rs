@@ -20,6 +20,7 @@ pub(crate) mod builder;
 pub(crate) mod call;
 pub(crate) mod clock;
 mod operations;
+mod random;
 pub(crate) mod report;
 pub(crate) mod retry;
 pub(crate) mod token_source;
@@ -87,9 +88,7 @@ impl CommunicationIdentityClient {
             Some(Some("")) => "is empty: set it to the connection string on the portal's Keys page",
             Some(Some(text)) => {
                 let named = |why| Error::invalid_input(format!("{CONNECTION_STRING}: {why}"));
-                let parsed = text.parse::<ConnectionString>();
-                let (endpoint, access_key) = parsed.map_err(named)?.into_parts();
-                return Self::builder(endpoint, access_key).build();
+                return Self::builder_from_connection_string(text).map_err(named)?.build();
             }
             Some(None) => {
                 "is not valid UTF-8: copy the connection string again from the portal's Keys page"

@@ -36,13 +36,17 @@ pub(crate) fn parse_rfc3339(text: &str) -> Option<SystemTime> {
     }
     let seconds =
         days_from_epoch(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second - offset;
-    let whole = Duration::from_secs(seconds.unsigned_abs());
-    let instant = if seconds.is_negative() {
-        UNIX_EPOCH.checked_sub(whole)
+    shifted(UNIX_EPOCH, seconds)?.checked_add(Duration::from_nanos(nanos))
+}
+
+/// Shifts an instant by some seconds, forward if they are positive. `None` if there is no such instant.
+pub(crate) fn shifted(instant: SystemTime, seconds: i64) -> Option<SystemTime> {
+    let distance = Duration::from_secs(seconds.unsigned_abs());
+    if seconds.is_negative() {
+        instant.checked_sub(distance)
     } else {
-        UNIX_EPOCH.checked_add(whole)
-    };
-    instant?.checked_add(Duration::from_nanos(nanos))
+        instant.checked_add(distance)
+    }
 }
 
 /// Writes an HTTP date (`Wed, 13 Apr 2022 18:09:12 GMT`), or `None` outside the years 1970 to 9999.

@@ -8,6 +8,7 @@ use crate::auth::access_key::{BASE64_OF_32_BYTES, RequestToSign};
 use crate::auth::bearer::{Credential, Kind};
 use crate::error::Error;
 use crate::error::advice::Authenticated;
+use crate::timestamp::shifted;
 
 /// The clock skew that explains a 401, in seconds. The service does not publish its tolerance.
 const NOTABLE_SKEW: u64 = 4 * 60;
@@ -75,7 +76,7 @@ impl Authentication {
     ) -> Result<(), Error> {
         match self.credential.kind() {
             Kind::Key(key) => {
-                let signed = key.sign(request, shifted(now(), self.offset))?;
+                let signed = key.sign(request, service_time(now(), self.offset))?;
                 if let Some(signature) = signed.authorization().as_bytes().last_chunk() {
                     self.signature = *signature;
                 }
@@ -138,15 +139,9 @@ impl Authentication {
     }
 }
 
-/// Shifts an instant by some seconds, forward if they are positive.
-pub(crate) fn shifted(instant: SystemTime, seconds: i64) -> SystemTime {
-    let distance = Duration::from_secs(seconds.unsigned_abs());
-    let shifted = if seconds.is_negative() {
-        instant.checked_sub(distance)
-    } else {
-        instant.checked_add(distance)
-    };
-    shifted.unwrap_or(instant)
+/// The service's time, if there is such an instant; otherwise ours.
+pub(crate) fn service_time(ours: SystemTime, offset: i64) -> SystemTime {
+    shifted(ours, offset).unwrap_or(ours)
 }
 
 fn seconds(duration: Duration) -> i64 {
@@ -166,7 +161,7 @@ mod tests {
         let mut authentication = Authentication::new(key.into(), 0);
         let sent = UNIX_EPOCH + Duration::from_secs(1_000_000);
         let received = sent + Duration::from_secs(10);
-        authentication.measure(sent, received, Some(shifted(sent, 5 + ahead)));
+        authentication.measure(sent, received, shifted(sent, 5 + ahead));
         authentication
     }
 

@@ -1,7 +1,6 @@
 //! A *call* is one method call of the caller. It makes *attempts*, each signed anew for the instant at
 //! which it is sent.
 
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
@@ -10,9 +9,10 @@ use ureq::http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header};
 
 use crate::api_version::ApiVersion;
 use crate::auth::access_key::RequestToSign;
-use crate::auth::attempt::{Authentication, shifted};
+use crate::auth::attempt::{Authentication, service_time};
 use crate::auth::bearer::Credential;
 use crate::client::clock::Clock;
+use crate::client::random::{random_u64, random_uuid};
 use crate::client::retry::{FailedAttempt, RetryPolicy};
 use crate::endpoint::Endpoint;
 use crate::error::advice::Refusal;
@@ -67,7 +67,7 @@ impl Core {
 
     /// The service's time, as far as it is known.
     pub(crate) fn service_time(&self) -> SystemTime {
-        shifted(self.clock.now(), self.clock_offset())
+        service_time(self.clock.now(), self.clock_offset())
     }
 }
 
@@ -374,28 +374,6 @@ fn describe(reply: &Reply, service: &ServiceError) -> String {
         problem.extend([" (target ", target, ")"]);
     }
     problem
-}
-
-fn random_u64() -> u64 {
-    // std seeds its hash maps with randomness from the system, which is enough here.
-    RandomState::new().hash_one(())
-}
-
-/// A version 4 UUID. It only has to be unlikely to repeat.
-fn random_uuid() -> HeaderValue {
-    let mut bits = u128::from(random_u64()) << 64 | u128::from(random_u64());
-    let mut text = *b"xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx";
-    for byte in &mut text {
-        let random = u8::try_from(bits & 15).unwrap_or_default();
-        let digit = match byte {
-            b'x' => random,
-            b'y' => random & 3 | 8,
-            _ => continue,
-        };
-        *byte = if digit < 10 { b'0' + digit } else { b'a' + digit - 10 };
-        bits >>= 4;
-    }
-    HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static(""))
 }
 
 #[cfg(all(test, feature = "emulator"))]
