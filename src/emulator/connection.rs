@@ -15,12 +15,12 @@ use super::response::{Encoded, Response};
 use super::state::State;
 
 // Ours: all three; the real limits are not public, and no client comes near them.
-const MAX_HEAD: usize = 64 * 1024;
+const MAX_HEAD: usize = 32 * 1024;
 const MAX_BODY: usize = 1024 * 1024;
 const MAX_WRITE_TIME: Duration = Duration::from_secs(30);
 
 const TOO_LARGE: &str = "the body is larger than 1 MiB";
-const HEAD_TOO_LARGE: &str = "the head is larger than 64 KiB";
+const HEAD_TOO_LARGE: &str = "the head is larger than 32 KiB";
 const TLS_UNEXPECTED: &str =
     "this is TLS; the emulator speaks http, not https, unless started with --tls";
 const TLS_EXPECTED: &str = "this is plain http; the emulator speaks https here";
@@ -31,6 +31,9 @@ pub(super) const MAX_WAIT: Duration = Duration::from_secs(120);
 
 /// How soon a wait that reading cannot end notices that the emulator stops.
 const STOP_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How much is read at once.
+const PART: usize = 8192;
 
 /// The first byte of a TLS connection.
 const TLS_HANDSHAKE: u8 = 22;
@@ -243,7 +246,7 @@ impl Connection<'_> {
 
     fn read_body(&mut self, mut reply: Reply<state::RecvBody>) -> Result<Vec<u8>, Failure> {
         let mut body = Vec::new();
-        let mut part = [0; 8 * 1024];
+        let mut part = [0; PART];
         while !reply.is_ended() {
             let (used, length) = reply.read(&self.buffer, &mut part).map_err(|_| malformed())?;
             self.buffer.drain(..used);
@@ -251,11 +254,7 @@ impl Connection<'_> {
             if body.len() > MAX_BODY {
                 return Err(Failure::Refused(413, TOO_LARGE, None));
             }
-            if used == 0 && length == 0 && !reply.is_ended() {
-                // The line that tells the size of a chunk, or a trailer, without an end.
-                if self.buffer.len() > MAX_HEAD {
-                    return Err(malformed());
-                }
+            if used == 0 {
                 self.fill_in_time()?;
             }
         }
@@ -265,8 +264,6 @@ impl Connection<'_> {
     fn not_http(&self) -> Failure {
         match self.buffer.first() {
             Some(&TLS_HANDSHAKE) => Failure::Refused(400, TLS_UNEXPECTED, None),
-            // The parser has a limit for the target that is a little lower than that for the head.
-            _ if self.buffer.len() > MAX_HEAD => Failure::Refused(431, HEAD_TOO_LARGE, None),
             _ => malformed(),
         }
     }
@@ -282,9 +279,12 @@ impl Connection<'_> {
         self.fill()
     }
 
-    /// Waits for more bytes; the end of the stream is an error.
+    /// Waits for more bytes; the end of the stream is an error, and so is more than any request has.
     fn fill(&mut self) -> io::Result<()> {
-        let mut part = [0; 8 * 1024];
+        if self.buffer.len() > MAX_HEAD + MAX_BODY {
+            return Err(ErrorKind::OutOfMemory.into());
+        }
+        let mut part = [0; PART];
         let length = match self.stream.read(&mut part) {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
             result => result?,
@@ -308,9 +308,6 @@ impl Connection<'_> {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
                 break;
-            }
-            if self.buffer.len() > MAX_HEAD + MAX_BODY {
-                return Err(ErrorKind::OutOfMemory.into());
             }
             self.socket.set_read_timeout(left)?;
             match self.fill() {

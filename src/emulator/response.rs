@@ -217,3 +217,21 @@ impl Encoded {
         self.bytes.get(..end).unwrap_or(&self.bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_of_a_response_ends_within_its_body_or_its_head() {
+        let cut = |response: Response| {
+            let whole = response.encode(false, false, false);
+            let half = String::from_utf8(whole.first_half().to_owned()).unwrap();
+            (half, whole.bytes.len())
+        };
+        let (half, _) = cut(Response::json(200, "0123456".to_owned()));
+        assert!(half.ends_with("\r\n\r\n012"), "{half}");
+        let (half, length) = cut(Response::no_content());
+        assert_eq!(half.len(), length / 2);
+    }
+}

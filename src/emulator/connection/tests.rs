@@ -1,14 +1,59 @@
 use std::net::TcpListener;
+use std::sync::atomic::AtomicBool;
 
 use super::super::clock::Clock;
 use super::super::random::Random;
 use super::super::service::{Service, SharedKey};
 use super::*;
 
+fn state() -> State {
+    let service = Service::new(SharedKey::from_bytes(vec![7]), false, Random::from_seed(1));
+    State::new(service, Clock::default(), None)
+}
+
+/// A socket whose first read is interrupted, as a signal does.
+struct Interrupted(TcpStream, AtomicBool);
+
+impl Read for Interrupted {
+    fn read(&mut self, part: &mut [u8]) -> io::Result<usize> {
+        if !self.1.swap(true, Ordering::SeqCst) {
+            return Err(ErrorKind::Interrupted.into());
+        }
+        self.0.read(part)
+    }
+}
+
+impl Write for Interrupted {
+    fn write(&mut self, part: &[u8]) -> io::Result<usize> {
+        self.0.write(part)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+#[test]
+fn a_read_that_a_signal_interrupts_is_repeated() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    // The first byte stands for TLS; the rest is read through the stream that `accept` makes.
+    client.write_all(b"\x16GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+    let accept = |mut socket: TcpStream| -> io::Result<Box<dyn Stream>> {
+        socket.read_exact(&mut [0])?;
+        Ok(Box::new(Interrupted(socket, AtomicBool::new(false))))
+    };
+    let (socket, _) = listener.accept().unwrap();
+    serve(&socket, Some(&accept), &state(), Duration::from_secs(10)).unwrap();
+    drop(socket);
+    let mut text = String::new();
+    client.read_to_string(&mut text).unwrap();
+    assert!(text.starts_with("HTTP/1.1 401 "), "{text}");
+}
+
 #[test]
 fn a_connection_without_a_whole_request_is_closed_after_a_while() {
-    let service = Service::new(SharedKey::from_bytes(vec![7]), false, Random::from_seed(1));
-    let state = State::new(service, Clock::default(), None);
+    let state = state();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let answered = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     for sent in ["", "POST / HTTP/1.1\r\nHost:", answered] {

@@ -40,6 +40,8 @@ fn a_token_lives_until_it_expires_is_revoked_or_loses_its_user() {
     assert!(answer.ends_with(r#""expiresOn":"1970-01-01T01:00:00+00:00"}}"#), "{answer}");
     assert!(service.is_token_valid(token, NOW + Duration::from_secs(3_599)));
     assert!(!service.is_token_valid(token, NOW + Duration::from_secs(3_600)));
+    let valid = |seconds| service.tokens_of(&id, NOW + Duration::from_secs(seconds)).unwrap().len();
+    assert_eq!([valid(3_599), valid(3_600)], [1, 0]);
     assert!(!service.is_token_valid(&token.to_uppercase(), NOW));
 
     let path = format!("/identities/{id}/:revokeAccessTokens");
@@ -55,6 +57,36 @@ fn a_token_lives_until_it_expires_is_revoked_or_loses_its_user() {
     assert_eq!(ask(&mut service, NOW, Method::DELETE, &path, "").0, 204);
     assert!(!service.is_token_valid(token, NOW));
     assert_eq!(ask(&mut service, NOW, Method::DELETE, &path, "").0, 401);
+}
+
+#[test]
+fn a_revocation_takes_what_was_issued_within_its_millisecond() {
+    let mut directory = Directory::default();
+    let id = directory.create("resource", None, &mut Random::from_seed(1));
+    let at = |micros| NOW + Duration::from_micros(micros);
+    directory.remember(&id, IssuedToken::new("token", &[], at(1_999), at(9_000)));
+    let mut left = |instant| {
+        directory.revoke(&id, Some(instant));
+        directory.identity(&id).unwrap().valid_tokens(NOW).count()
+    };
+    assert_eq!([left(at(999)), left(at(1_000))], [1, 0]);
+}
+
+#[test]
+fn a_teams_token_is_taken_until_it_expires() {
+    let mut service = service();
+    let expires_on = NOW + Duration::from_secs(3_600);
+    let user = TeamsUser { app_id: "a".to_owned(), object_id: "u".to_owned(), expires_on };
+    service.accept_teams_token("entra".to_owned(), user);
+    let body = r#"{"token":"entra","appId":"a","userId":"u"}"#;
+    let mut code = |now| {
+        let (_, answer) =
+            ask(&mut service, now, Method::POST, "/teamsUser/:exchangeAccessToken", body);
+        answer.split('"').nth(5).unwrap().to_owned()
+    };
+    // One that is taken gets as far as the ids, which are none.
+    assert_eq!(code(expires_on - Duration::from_secs(1)), "ValidationError");
+    assert_eq!(code(expires_on), "InvalidAccessToken");
 }
 
 #[test]

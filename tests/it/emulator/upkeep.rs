@@ -33,6 +33,17 @@ fn an_emulator_on_all_addresses_is_reached_by_loopback() {
 }
 
 #[test]
+fn debug_tells_where_it_is_and_what_goes_wrong() {
+    let builder = Emulator::builder().access_key("c2VjcmV0");
+    assert_eq!(format!("{builder:?}"), "EmulatorBuilder { address: 127.0.0.1:0, .. }");
+    let emulator = builder.start().unwrap();
+    let endpoint = emulator.endpoint();
+    assert_eq!(format!("{emulator:?}"), format!("Emulator {{ endpoint: {endpoint:?}, .. }}"));
+    let fault = format!("{:?}", Fault::respond(503).body("CANARY"));
+    assert!(fault.contains("Prescription { status: 503, .. }"), "{fault}");
+}
+
+#[test]
 fn reset_forgets_what_happened_and_keeps_what_was_set() {
     let emulator = Emulator::builder().throttling(true).start().unwrap();
     emulator.accept_bearer_token("bearer");
