@@ -267,11 +267,13 @@ mod tests {
 
     #[test]
     fn debug_shows_no_signature_and_no_token() {
-        let record = record("/teamsUser/:exchangeAccessToken", b"{\"token\":\"CANARY\"}");
-        assert_eq!(record.header("Authorization"), Some("CANARY"));
-        let text = format!("{record:?}");
+        let exchange = record("/teamsUser/:exchangeAccessToken", b"{\"token\":\"CANARY\"}");
+        assert_eq!(exchange.header("Authorization"), Some("CANARY"));
+        let text = format!("{exchange:?}");
         assert!(!text.contains("CANARY"), "{text}");
         assert!(text.contains("[18 bytes]"), "{text}");
+        let text = format!("{:?}", record("/identities", b"{\"customId\":\"a\"}"));
+        assert!(text.contains("customId"), "{text}");
     }
 
     #[test]
@@ -282,13 +284,25 @@ mod tests {
         }
         assert_eq!(journal.records().len(), MAX_RECORDS);
         assert_eq!(journal.total(), 10_005);
-        journal.push(record("/", &vec![0; MAX_BYTES]));
-        assert_eq!(journal.records().len(), 0);
+        let rest = MAX_BYTES - record("/", b"").size();
+        for (length, kept) in [(rest, 1), (rest + 1, 0)] {
+            journal.push(record("/", &vec![0; length]));
+            assert_eq!(journal.records().len(), kept);
+        }
         assert_eq!(journal.bytes, 0);
-        // What is not body fills the memory as well.
         for _ in 0..2_000 {
             journal.push(record(&"a".repeat(60_000), b""));
         }
-        assert_eq!(journal.records().len(), MAX_BYTES / 60_019);
+        assert_eq!(journal.records().len(), 64 * 1024 * 1024 / 60_019);
+    }
+
+    /// All that a client decides the length of fills the memory.
+    #[test]
+    fn the_size_of_a_record_is_that_of_its_texts() {
+        let mut record = record("/abc", b"12345");
+        record.refusal = Some("no".to_owned());
+        let headers: Vec<_> = record.headers().iter().collect();
+        assert_eq!(headers.len(), 1);
+        assert_eq!(record.size(), "/abc".len() + "authorizationCANARY".len() + 5 + 2);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle, Scope};
@@ -12,9 +12,6 @@ use std::time::Duration;
 
 use super::connection::{self, Accept};
 use super::state::{State, lock};
-
-/// How many threads wait for the next connection after a burst of them.
-const MAX_IDLE_THREADS: usize = 16;
 
 /// The listening thread; dropping it ends all connections.
 pub(super) struct Listener {
@@ -50,9 +47,9 @@ impl Listener {
     /// Where clients on this machine reach the listener.
     pub(super) fn reachable_address(&self) -> SocketAddr {
         let ip = match self.address.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-            ip => ip,
+            ip if !ip.is_unspecified() => ip,
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         };
         SocketAddr::new(ip, self.address.port())
     }
@@ -78,28 +75,23 @@ impl Drop for Listener {
     }
 }
 
-/// The threads of connections. One that is about to serve first makes sure that another waits, so
-/// that the accepting thread starts none: a burst would overflow the queue of the system meanwhile,
-/// and those left out try again after a second.
-struct Pool<'a> {
+/// The threads of connections. The one that waits for a connection starts its successor before it
+/// serves, so that the accepting thread starts none: a burst would overflow the queue of the system
+/// meanwhile, and those left out try again after a second.
+struct Threads<'a> {
     shared: &'a Shared,
     accepted: Mutex<Receiver<(u64, Arc<TcpStream>)>>,
-    idle: AtomicUsize,
-    /// The system gave no thread when it was asked last.
+    /// The system gave no thread when it was asked last: nobody waits.
     is_short: AtomicBool,
 }
 
 fn listen(listener: &TcpListener, shared: &Shared) {
     let (sender, accepted) = mpsc::channel();
-    let pool = Pool {
-        shared,
-        accepted: Mutex::new(accepted),
-        idle: AtomicUsize::new(0),
-        is_short: AtomicBool::new(false),
-    };
+    let threads =
+        Threads { shared, accepted: Mutex::new(accepted), is_short: AtomicBool::new(false) };
     // The scope ends when the last connection has ended.
     thread::scope(|scope| {
-        pool.grow(scope);
+        threads.start_one(scope);
         for (number, stream) in (0..).zip(listener.incoming()) {
             if shared.state.stopping.load(Ordering::SeqCst) {
                 break;
@@ -112,8 +104,8 @@ fn listen(listener: &TcpListener, shared: &Shared) {
             // Registered before it is served, so that stopping finds it.
             lock(&shared.connections).insert(number, Arc::clone(&stream));
             let _ = sender.send((number, stream));
-            if pool.is_short.swap(false, Ordering::SeqCst) {
-                pool.grow(scope);
+            if threads.is_short.swap(false, Ordering::SeqCst) {
+                threads.start_one(scope);
             }
         }
         drop(sender);
@@ -123,31 +115,25 @@ fn listen(listener: &TcpListener, shared: &Shared) {
     });
 }
 
-impl Pool<'_> {
-    fn grow<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
-        self.idle.fetch_add(1, Ordering::SeqCst);
+impl Threads<'_> {
+    fn start_one<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
         if thread::Builder::new().spawn_scoped(scope, || self.serve(scope)).is_err() {
-            self.idle.fetch_sub(1, Ordering::SeqCst);
             self.is_short.store(true, Ordering::SeqCst);
         }
     }
 
     fn serve<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
         loop {
-            let accepted = lock(&self.accepted).recv();
-            let was_last = self.idle.fetch_sub(1, Ordering::SeqCst) == 1;
-            let Ok((number, stream)) = accepted else { return };
-            if was_last {
-                self.grow(scope);
-            }
+            let Ok((number, stream)) = lock(&self.accepted).recv() else { return };
+            self.start_one(scope);
             // Also where its service panics, a connection is taken out of the register.
             let _ = panic::catch_unwind(AssertUnwindSafe(|| {
                 let Shared { state, tls, .. } = self.shared;
                 connection::serve(&stream, tls.as_deref(), state, connection::MAX_WAIT)
             }));
             lock(&self.shared.connections).remove(&number);
-            if self.idle.fetch_add(1, Ordering::SeqCst) >= MAX_IDLE_THREADS {
-                self.idle.fetch_sub(1, Ordering::SeqCst);
+            // In place of the one that could not be started.
+            if !self.is_short.swap(false, Ordering::SeqCst) {
                 return;
             }
         }
