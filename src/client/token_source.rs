@@ -89,7 +89,7 @@ impl fmt::Debug for TokenSource {
 
 #[cfg(all(test, feature = "emulator"))]
 mod tests {
-    use std::sync::Mutex;
+    use std::sync::{Mutex, mpsc};
     use std::time::Instant;
 
     use super::*;
@@ -190,21 +190,20 @@ mod tests {
 
     #[test]
     fn whoever_waits_for_another_thread_gives_up_by_the_deadline() {
-        let [begun, done] = [(); 2].map(|()| Arc::new(std::sync::Barrier::new(2)));
-        let issue = {
-            let (begun, done) = (Arc::clone(&begun), Arc::clone(&done));
-            move || {
-                begun.wait();
-                done.wait();
-                Err(Error::new(ErrorKind::Timeout, "too late"))
-            }
+        let (begun, has_begun) = mpsc::channel();
+        let (done, is_done) = mpsc::channel();
+        let is_done = Mutex::new(is_done);
+        let issue = move || {
+            begun.send(()).unwrap();
+            let _ = is_done.lock().unwrap().recv_timeout(Duration::from_secs(10));
+            Err(Error::new(ErrorKind::Timeout, "too late"))
         };
         let source = TokenSource::new(issue, SystemTime::now, Duration::from_millis(10));
         std::thread::scope(|scope| {
             let first = scope.spawn(|| source.token());
-            begun.wait();
+            has_begun.recv().unwrap();
             let error = source.token().unwrap_err();
-            done.wait();
+            done.send(()).unwrap();
             let expected =
                 "another thread is still issuing the token, and nothing was sent by this one";
             assert_eq!((error.kind(), &*error.to_string()), (ErrorKind::Connection, expected));
