@@ -1,5 +1,6 @@
 //! Connections: how they are kept, shared, refused and ended.
 
+use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -50,6 +51,24 @@ fn clients_are_served_at_once() {
     assert_eq!(emulator.users().len(), 640);
     drop(streams);
     until(|| emulator.open_connections() == 0);
+}
+
+/// One that waited for another would be one too many.
+#[test]
+fn the_thread_of_a_connection_ends_with_it() {
+    let threads = Arc::new(Mutex::new(HashSet::new()));
+    let seen = Arc::clone(&threads);
+    let emulator = Emulator::builder()
+        .on_request(move |_| {
+            seen.lock().unwrap().insert(thread::current().id());
+        })
+        .start()
+        .unwrap();
+    for _ in 0..10 {
+        exchange(&emulator, &post("/identities", "").signed(&emulator)).unwrap();
+        until(|| emulator.open_connections() == 0);
+    }
+    assert_eq!(threads.lock().unwrap().len(), 10);
 }
 
 #[test]
