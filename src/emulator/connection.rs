@@ -136,7 +136,7 @@ impl Connection<'_> {
         let state = self.state;
         let received = self.receive_head().and_then(|head| {
             let version = head.request.version();
-            let close = closes(version, head.request.headers());
+            let close = closes(&head.request);
             Ok((self.receive_body(head)?, version == Version::HTTP_10, close))
         });
         let (request, http_10, close) = match received {
@@ -150,9 +150,8 @@ impl Connection<'_> {
             }
         };
         let bodiless = request.method == Method::HEAD;
-        // What follows a HEAD with a body cannot be told from that body.
-        let close = close || (bodiless && !self.buffer.is_empty());
         let (response, effect) = state.handle(request);
+        let close = close || response.as_ref().is_some_and(Response::closes);
         let encoded = response.map(|response: Response| response.encode(http_10, bodiless, close));
         match (encoded, effect) {
             (Some(encoded), Some(Effect::Delay(time))) => {
@@ -214,34 +213,40 @@ impl Connection<'_> {
         let announced = announced.and_then(|length| length.parse().ok()).unwrap_or(0_u64);
 
         let mut headers = parts.headers;
-        for name in [header::AUTHORIZATION, header::PROXY_AUTHORIZATION] {
-            if let Some(value) = headers.get_mut(name) {
+        for (name, value) in &mut headers {
+            if name == header::AUTHORIZATION || name == header::PROXY_AUTHORIZATION {
                 value.set_sensitive(true);
             }
         }
         let (method, target) = (parts.method, head.target);
         let port = self.socket.local_addr()?.port();
-        let mut request = Request { method, target, headers, body: Vec::new(), port };
+        let request = Request { method, target, headers, body: Vec::new(), port };
         if let Some((status, reason)) = misframed(parts.version, &request.headers) {
             return Err(Failure::Refused(status, reason, Some(Box::new(request))));
         }
         if announced > MAX_BODY as u64 {
             return Err(Failure::Refused(413, TOO_LARGE, Some(Box::new(request))));
         }
-        match head.body {
+        let body = match head.body {
             // ureq-proto takes a POST without a length for a chunked one; RFC 9112 says that it has
             // no body.
-            _ if !framed => {}
-            RecvRequestResult::ProvideResponse(_) => {}
-            RecvRequestResult::RecvBody(reply) => request.body = self.read_body(reply)?,
+            _ if !framed => Ok(Vec::new()),
+            RecvRequestResult::ProvideResponse(_) => Ok(Vec::new()),
+            RecvRequestResult::RecvBody(reply) => self.read_body(reply),
             RecvRequestResult::Send100(reply) => {
                 let mut interim = [0; 64];
                 let (length, reply) = reply.accept(&mut interim).map_err(|_| malformed())?;
                 self.send(interim.get(..length).unwrap_or_default())?;
-                request.body = self.read_body(reply)?;
+                self.read_body(reply)
             }
+        };
+        match body {
+            Ok(body) => Ok(Request { body, ..request }),
+            Err(Failure::Refused(status, reason, None)) => {
+                Err(Failure::Refused(status, reason, Some(Box::new(request))))
+            }
+            Err(failure) => Err(failure),
         }
-        Ok(request)
     }
 
     fn read_body(&mut self, mut reply: Reply<state::RecvBody>) -> Result<Vec<u8>, Failure> {

@@ -55,7 +55,8 @@ impl Fault {
     /// Responds with this status in place of the service, which never sees the request.
     ///
     /// The response has an empty body and the headers of every response of the service, until
-    /// [`header`](Self::header) and [`body`](Self::body) say otherwise.
+    /// [`header`](Self::header) and [`body`](Self::body) say otherwise. A client does not repeat the creation
+    /// of a user after a bare 503, since the user may exist, but after one with the header `Retry-After`.
     pub fn respond(status: u16) -> Self {
         let prescription = Prescription { status, headers: Vec::new(), body: Vec::new() };
         Self::new(Effect::Respond(prescription), false)
@@ -71,7 +72,8 @@ impl Fault {
         Self::new(Effect::Drop, true)
     }
 
-    /// Processes the request and holds the response back for this time.
+    /// Processes the request and holds the response back for this time. A client that meanwhile sends more
+    /// than 1 MiB ahead is cut off.
     pub fn delay(time: Duration) -> Self {
         Self::new(Effect::Delay(time), true)
     }
@@ -84,7 +86,8 @@ impl Fault {
         Self::new(Effect::Truncate, true)
     }
 
-    /// Never responds: the request hangs until the client leaves or the emulator stops.
+    /// Never responds: the request hangs until the client closes its side, sends more than 1 MiB ahead, or
+    /// the emulator stops.
     ///
     /// The service never sees it, unless [`after_processing`](Self::after_processing) is called.
     pub fn stall() -> Self {

@@ -16,8 +16,8 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// A request that arrived at the emulator.
 ///
-/// `Display` writes it as a line for a log. Neither that nor `Debug` shows signatures, keys or
-/// tokens.
+/// `Display` writes it as a line for a log. Neither that nor `Debug` shows headers, bodies, or what
+/// looks like a key of Azure's or a token in the target.
 #[derive(Clone)]
 pub struct RecordedRequest {
     method: String,
@@ -127,7 +127,7 @@ impl RecordedRequest {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// All headers. That of `authorization` is marked as sensitive, so `Debug` hides it.
+    /// All headers. Those of `authorization` are marked as sensitive, so `Debug` hides them.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
@@ -139,7 +139,8 @@ impl RecordedRequest {
         &self.body
     }
 
-    /// The status of the response; `None` if a [`Fault`](super::Fault) left the request without one.
+    /// The status of the response; `None` if a [`Fault`](super::Fault) left the request without one, or TLS
+    /// failed.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         self.status
@@ -200,18 +201,12 @@ impl fmt::Display for RecordedRequest {
 
 impl fmt::Debug for RecordedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let body = match self.operation {
-            Some(Operation::Create | Operation::Issue) => {
-                redacted(&String::from_utf8_lossy(&self.body))
-            }
-            // A body of the Teams exchange is a token; of others nothing is known.
-            _ => format!("[{} bytes]", self.body.len()),
-        };
+        let header_names: Vec<&HeaderName> = self.headers.keys().collect();
         f.debug_struct("RecordedRequest")
             .field("method", &self.method)
             .field("target", &redacted(&self.target))
-            .field("headers", &self.headers)
-            .field("body", &body)
+            .field("headers", &header_names)
+            .field("body", &format_args!("[{} bytes]", self.body.len()))
             .field("status", &self.status)
             .field("refusal", &self.refusal)
             .finish_non_exhaustive()
@@ -267,13 +262,11 @@ mod tests {
 
     #[test]
     fn debug_shows_no_signature_and_no_token() {
-        let exchange = record("/teamsUser/:exchangeAccessToken", b"{\"token\":\"CANARY\"}");
-        assert_eq!(exchange.header("Authorization"), Some("CANARY"));
-        let text = format!("{exchange:?}");
+        let record = record("/teamsUser/:exchangeAccessToken", b"{\"token\":\"CANARY\"}");
+        assert_eq!(record.header("Authorization"), Some("CANARY"));
+        let text = format!("{record:?}");
         assert!(!text.contains("CANARY"), "{text}");
         assert!(text.contains("[18 bytes]"), "{text}");
-        let text = format!("{:?}", record("/identities", b"{\"customId\":\"a\"}"));
-        assert!(text.contains("customId"), "{text}");
     }
 
     #[test]

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle, Scope};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::connection::{self, Accept};
@@ -28,6 +28,14 @@ pub(super) struct Shared {
     connections: Mutex<HashMap<u64, Arc<TcpStream>>>,
 }
 
+impl Shared {
+    fn end_connections(&self) {
+        for connection in lock(&self.connections).values() {
+            let _ = connection.shutdown(Shutdown::Both);
+        }
+    }
+}
+
 impl Listener {
     pub(super) fn start(
         address: SocketAddr,
@@ -37,9 +45,15 @@ impl Listener {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared { state, tls, connections: Mutex::default() });
+        let (sender, accepted) = mpsc::channel();
+        // It ends when the other one does, or is not started.
         let thread = thread::Builder::new().name("acs-emulator".to_owned()).spawn({
             let shared = Arc::clone(&shared);
-            move || listen(&listener, &shared)
+            move || start_threads(&shared, accepted)
+        })?;
+        thread::Builder::new().name("acs-accept".to_owned()).spawn({
+            let shared = Arc::clone(&shared);
+            move || listen(&listener, &shared, &sender)
         })?;
         Ok(Self { address, shared, thread: Some(thread) })
     }
@@ -62,8 +76,9 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         self.shared.state.stopping.store(true, Ordering::SeqCst);
-        // Only a connection ends the wait for one. If none can be made, the thread is left to
-        // itself.
+        self.shared.end_connections();
+        // Only a connection ends the wait for one. If none can be made, the threads are left to
+        // themselves.
         let woken = TcpStream::connect_timeout(&self.reachable_address(), Duration::from_secs(1));
         if let (Ok(_), Some(thread)) = (woken, self.thread.take()) {
             let _ = thread.join();
@@ -75,67 +90,45 @@ impl Drop for Listener {
     }
 }
 
-/// The threads of connections. The one that waits for a connection starts its successor before it
-/// serves, so that the accepting thread starts none: a burst would overflow the queue of the system
-/// meanwhile, and those left out try again after a second.
-struct Threads<'a> {
-    shared: &'a Shared,
-    accepted: Mutex<Receiver<(u64, Arc<TcpStream>)>>,
-    /// The system gave no thread when it was asked last: nobody waits.
-    is_short: AtomicBool,
+/// Accepts connections and leaves it to another thread to start theirs: a burst would overflow the
+/// queue of the system meanwhile.
+fn listen(listener: &TcpListener, shared: &Shared, accepted: &Sender<(u64, Arc<TcpStream>)>) {
+    for (number, stream) in (0..).zip(listener.incoming()) {
+        if shared.state.stopping.load(Ordering::SeqCst) {
+            return;
+        }
+        let Ok(stream) = stream.map(Arc::new) else {
+            // Out of file descriptors, most likely: do not spin until one is free.
+            thread::sleep(Duration::from_millis(10));
+            continue;
+        };
+        // Registered before it is served, so that stopping finds it.
+        lock(&shared.connections).insert(number, Arc::clone(&stream));
+        let _ = accepted.send((number, stream));
+    }
 }
 
-fn listen(listener: &TcpListener, shared: &Shared) {
-    let (sender, accepted) = mpsc::channel();
-    let threads =
-        Threads { shared, accepted: Mutex::new(accepted), is_short: AtomicBool::new(false) };
-    // The scope ends when the last connection has ended.
+/// Gives each connection a thread, as soon as the system has one. Returns when the last has ended.
+fn start_threads(shared: &Shared, accepted: Receiver<(u64, Arc<TcpStream>)>) {
     thread::scope(|scope| {
-        threads.start_one(scope);
-        for (number, stream) in (0..).zip(listener.incoming()) {
-            if shared.state.stopping.load(Ordering::SeqCst) {
-                break;
-            }
-            let Ok(stream) = stream.map(Arc::new) else {
-                // Out of file descriptors, most likely: do not spin until one is free.
-                thread::sleep(Duration::from_millis(10));
-                continue;
+        for (number, stream) in accepted {
+            let serve = || {
+                let stream = Arc::clone(&stream);
+                move || {
+                    // Also where its service panics, a connection is taken out of the register.
+                    let _ = panic::catch_unwind(AssertUnwindSafe(|| {
+                        let Shared { state, tls, .. } = shared;
+                        connection::serve(&stream, tls.as_deref(), state, connection::MAX_WAIT)
+                    }));
+                    lock(&shared.connections).remove(&number);
+                }
             };
-            // Registered before it is served, so that stopping finds it.
-            lock(&shared.connections).insert(number, Arc::clone(&stream));
-            let _ = sender.send((number, stream));
-            if threads.is_short.swap(false, Ordering::SeqCst) {
-                threads.start_one(scope);
+            while thread::Builder::new().spawn_scoped(scope, serve()).is_err()
+                && !shared.state.stopping.load(Ordering::SeqCst)
+            {
+                thread::sleep(Duration::from_millis(10));
             }
         }
-        drop(sender);
-        for connection in lock(&shared.connections).values() {
-            let _ = connection.shutdown(Shutdown::Both);
-        }
+        shared.end_connections();
     });
-}
-
-impl Threads<'_> {
-    fn start_one<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
-        if thread::Builder::new().spawn_scoped(scope, || self.serve(scope)).is_err() {
-            self.is_short.store(true, Ordering::SeqCst);
-        }
-    }
-
-    fn serve<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
-        loop {
-            let Ok((number, stream)) = lock(&self.accepted).recv() else { return };
-            self.start_one(scope);
-            // Also where its service panics, a connection is taken out of the register.
-            let _ = panic::catch_unwind(AssertUnwindSafe(|| {
-                let Shared { state, tls, .. } = self.shared;
-                connection::serve(&stream, tls.as_deref(), state, connection::MAX_WAIT)
-            }));
-            lock(&self.shared.connections).remove(&number);
-            // In place of the one that could not be started.
-            if !self.is_short.swap(false, Ordering::SeqCst) {
-                return;
-            }
-        }
-    }
 }

@@ -1,6 +1,6 @@
 //! A request as it arrived, and which operation it asks for.
 
-use ureq::http::{HeaderMap, Method, Version, header};
+use ureq::http::{self, HeaderMap, Method, Version, header};
 
 /// An operation of the identity service, as faults and records name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -189,7 +189,8 @@ pub(super) fn misframed(version: Version, headers: &HeaderMap) -> Option<(u16, &
 }
 
 /// Whether the connection closes after the response.
-pub(super) fn closes(version: Version, headers: &HeaderMap) -> bool {
+pub(super) fn closes(request: &http::Request<()>) -> bool {
+    let (version, headers) = (request.version(), request.headers());
     let says = |token: &str| {
         let values =
             headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
@@ -197,7 +198,11 @@ pub(super) fn closes(version: Version, headers: &HeaderMap) -> bool {
             .flat_map(|value| value.split(','))
             .any(|part| part.trim().eq_ignore_ascii_case(token))
     };
-    says("close") || (version == Version::HTTP_10 && !says("keep-alive"))
+    // ureq-proto reads no body after a HEAD or a CONNECT: it would be the next request.
+    let has_unread_body = matches!(*request.method(), Method::HEAD | Method::CONNECT)
+        && (headers.contains_key(header::CONTENT_LENGTH)
+            || headers.contains_key(header::TRANSFER_ENCODING));
+    says("close") || has_unread_body || (version == Version::HTTP_10 && !says("keep-alive"))
 }
 
 #[cfg(test)]

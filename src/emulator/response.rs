@@ -166,12 +166,22 @@ impl Response {
         ];
         for (name, value) in common {
             let Some(value) = value else { continue };
-            if !self.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name)) {
+            if self.header(name).is_none() {
                 self.headers.push((name.into(), value));
             }
         }
         self.headers.sort_by_cached_key(|(name, _)| name.to_ascii_lowercase());
         self
+    }
+
+    /// Whether a fault prescribes that the connection ends.
+    pub(super) fn closes(&self) -> bool {
+        self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        headers.find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
     /// Writes it down. An old client is spared the chunks; `bodiless` is for HEAD.
@@ -191,7 +201,10 @@ impl Response {
             };
             head.extend([name, ": ", value, "\r\n"]);
         }
-        head.extend(["Connection: ", if close { "close" } else { "keep-alive" }, "\r\n\r\n"]);
+        if self.header("connection").is_none() {
+            head.extend(["Connection: ", if close { "close" } else { "keep-alive" }, "\r\n"]);
+        }
+        head.push_str("\r\n");
 
         let mut bytes = head.into_bytes();
         let head = bytes.len();
