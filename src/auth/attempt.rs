@@ -1,5 +1,6 @@
 //! Authenticates the attempts of one call, and recovers from a 401.
 
+use std::iter;
 use std::time::{Duration, SystemTime};
 
 use ureq::http::{HeaderMap, HeaderValue, header};
@@ -29,13 +30,22 @@ pub(crate) struct Authentication {
     bearer: Option<HeaderValue>,
     /// The signature that was sent last.
     signature: [u8; BASE64_OF_32_BYTES],
+    /// The signatures and bearer tokens that were sent before.
+    earlier: Vec<Vec<u8>>,
     recovered: bool,
 }
 
 impl Authentication {
     pub(crate) fn new(credential: Credential, offset: i64) -> Self {
-        let signature = [0; BASE64_OF_32_BYTES];
-        Self { credential, offset, measured: None, bearer: None, signature, recovered: false }
+        Self {
+            credential,
+            offset,
+            measured: None,
+            bearer: None,
+            signature: [0; BASE64_OF_32_BYTES],
+            earlier: Vec::new(),
+            recovered: false,
+        }
     }
 
     /// The offset, if this call had to measure it.
@@ -52,13 +62,19 @@ impl Authentication {
         }
     }
 
-    /// Whether a text has a part of the signature or bearer token that was sent last.
+    /// Whether a text has a part of a signature or bearer token that was sent.
     pub(crate) fn has_sent(&self, text: &str) -> bool {
         // Any 23 bytes in common contain such a part.
         const PART: usize = 12;
-        let sent = self.bearer.as_ref().map_or(&self.signature[..], |header| header.as_bytes());
-        let is_sent = |part| sent.windows(PART).any(|window| window == part);
-        text.as_bytes().chunks_exact(PART).any(is_sent)
+        let earlier = self.earlier.iter().map(Vec::as_slice);
+        iter::once(self.sent_last()).chain(earlier).any(|sent| {
+            let is_sent = |part| sent.windows(PART).any(|window| window == part);
+            text.as_bytes().chunks_exact(PART).any(is_sent)
+        })
+    }
+
+    fn sent_last(&self) -> &[u8] {
+        self.bearer.as_ref().map_or(&self.signature, |header| header.as_bytes())
     }
 
     /// Whether [`recover`](Self::recover) changed the authentication.
@@ -74,6 +90,9 @@ impl Authentication {
         now: impl Fn() -> SystemTime,
         patience: Duration,
     ) -> Result<(), Error> {
+        if self.sent_last() != [0; BASE64_OF_32_BYTES] {
+            self.earlier.push(self.sent_last().to_owned());
+        }
         match self.credential.kind() {
             Kind::Key(key) => {
                 let signed = key.sign(request, service_time(now(), self.offset))?;
@@ -163,6 +182,33 @@ mod tests {
         let received = sent + Duration::from_secs(10);
         authentication.measure(sent, received, shifted(sent, 5 + ahead));
         authentication
+    }
+
+    /// A server may send any of them back.
+    #[test]
+    fn all_that_was_sent_is_recognized() {
+        let key: AccessKey = "c2VjcmV0".parse().unwrap();
+        let mut authentication = Authentication::new(key.into(), 0);
+        let sent: Vec<String> = [1, 2, 3]
+            .map(|second| {
+                let mut headers = HeaderMap::new();
+                let request = RequestToSign {
+                    method: "GET",
+                    host: "localhost",
+                    path_and_query: "/",
+                    body: b"",
+                };
+                let now = || UNIX_EPOCH + Duration::from_secs(second);
+                authentication.authenticate(&mut headers, &request, now, Duration::MAX).unwrap();
+                let value = headers[header::AUTHORIZATION].to_str().unwrap();
+                value.rsplit("Signature=").next().unwrap().to_owned()
+            })
+            .into();
+        assert!(sent[0] != sent[1] && sent[1] != sent[2]);
+        for signature in &sent {
+            assert!(authentication.has_sent(&signature[..30]), "{signature}");
+        }
+        assert!(!authentication.has_sent("0nLQ1YwAAAAALU1NTsHjdTJT5NhSnlRaZUFJHMDFFREdFMDkwOABm"));
     }
 
     #[test]

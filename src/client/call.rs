@@ -179,15 +179,15 @@ impl<'a> Call<'a> {
     fn attempt(&mut self) -> Result<Reply, Failure> {
         let unsent = |error| Failure { outcome: Outcome::SETTLED, error };
         let request = self.request().map_err(unsent)?;
-        let time_left = self.time_left();
-        if time_left.is_zero() {
-            // A source of bearer tokens may take longer than the deadline.
-            let problem = "the call's deadline passed before the request could be sent";
+        if self.time_to_begin().is_zero() {
+            // A source of bearer tokens may take as long as it likes.
+            let problem =
+                "too little of the call's deadline was left when the request could be sent";
             return Err(unsent(Error::new(ErrorKind::Connection, problem)));
         }
         self.attempts += 1;
         let Operation { body, repeatable, .. } = self.operation;
-        self.core.transport.send(request, body, time_left, *repeatable)
+        self.core.transport.send(request, body, self.time_left(), *repeatable)
     }
 
     fn request(&mut self) -> Result<Request<()>, Error> {
@@ -288,11 +288,16 @@ impl<'a> Call<'a> {
             return Failure { outcome: Outcome::of_reply(reply, true), error };
         };
         let id = user.identifier();
+        let shown = excerpt(id);
         if self.operation.repeatable {
             // With a custom id, it may have existed before.
-            problem.extend(["; the user is ", id]);
+            problem.extend(["; the user is ", &shown]);
         } else {
-            problem.extend(["; the user ", id, " was created: issue a token for it or delete it"]);
+            problem.extend([
+                "; the user ",
+                &shown,
+                " was created: issue a token for it or delete it",
+            ]);
         }
         let error = Error::new(ErrorKind::Response, problem).with_created_user(id);
         // The id is known: nothing is in doubt, and there is nothing to retry.

@@ -163,6 +163,7 @@ impl<'de> Visitor<'de> for Value<'_> {
             return Ok(None);
         };
         while let Some(name) = map.next_key::<Name>()? {
+            let is_id = matches!(name, Name::Id);
             let (home, member) = match name {
                 Name::Object(object) if members.within == Within::Top => {
                     members.within = object;
@@ -181,8 +182,12 @@ impl<'de> Visitor<'de> for Value<'_> {
                 Name::ExpiresOn => (Within::AccessToken, &mut members.expires_on),
             };
             let text = map.next_value_seed(Value(None))?;
-            let counts =
-                members.within == home || members.within == Within::Top && member.is_none();
+            // At the top, other servers have ids of their own.
+            let is_ours = |text: &String| !is_id || text.starts_with("8:");
+            let counts = members.within == home
+                || members.within == Within::Top
+                    && member.is_none()
+                    && text.as_ref().is_some_and(is_ours);
             if counts && text.is_some() {
                 *member = text;
             }

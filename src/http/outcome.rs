@@ -63,16 +63,10 @@ fn surely_before_sending(error: &ureq::Error) -> bool {
 
     match error {
         ureq::Error::Io(error) => {
-            matches!(
-                error.kind(),
-                Io::ConnectionRefused
-                    // On a connection that stands, these come once retransmitting has been given up,
-                    // which takes longer than any usual timeout: a quarter of an hour on Linux.
-                    | Io::HostUnreachable
-                    | Io::NetworkUnreachable
-                    | Io::NetworkDown
-                    | Io::AddrNotAvailable
-            ) || is_unknown_host(error)
+            // An unreachable host or network is not among them: on a connection that stands, the system
+            // reports it once it has given up retransmitting.
+            matches!(error.kind(), Io::ConnectionRefused | Io::AddrNotAvailable)
+                || is_unknown_host(error)
                 || is_end_of_handshake(error)
                 || rejects_certificate(error)
         }
@@ -233,6 +227,8 @@ mod tests {
             (ureq::Error::Io(io::ErrorKind::UnexpectedEof.into()), Outcome::NOT_PROCESSED),
             (io(io::ErrorKind::UnexpectedEof, "Peer disconnected"), Outcome::UNKNOWN),
             (io(io::ErrorKind::BrokenPipe, ""), Outcome::UNKNOWN),
+            (io(io::ErrorKind::HostUnreachable, ""), Outcome::UNKNOWN),
+            (io(io::ErrorKind::AddrNotAvailable, ""), Outcome::NOT_PROCESSED),
             (io(io::ErrorKind::PermissionDenied, ""), Outcome::UNKNOWN),
             (ureq::Error::Timeout(Timeout::Global), Outcome::UNKNOWN),
             (ureq::Error::LargeResponseHeader(2, 1), Outcome::UNKNOWN_FOR_GOOD),

@@ -1,4 +1,5 @@
-//! Checks the proxy that the environment names: if ureq cannot use it, it silently connects directly.
+//! Checks the proxy that the environment names: if ureq cannot use it, it silently connects directly, or
+//! to a port that nobody named.
 
 use std::env;
 use std::ffi::OsStr;
@@ -25,7 +26,7 @@ pub(super) fn from_env(url: &Uri) -> Result<Option<Proxy>, Error> {
     if !is_supported(&value) {
         // Without the value, which may hold a password.
         return Err(Error::invalid_input(format!(
-            "{name} does not name an http or https proxy: correct or unset it, or pass an agent that can use it"
+            "{name} does not name an http or https proxy and its port: correct or unset it, or pass an agent that can use it"
         )));
     }
     Ok(proxy)
@@ -35,6 +36,14 @@ fn is_supported(value: &OsStr) -> bool {
     value.to_str().and_then(|value| Proxy::new(value).ok()).is_some_and(|proxy| {
         matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https)
             && !proxy.host().is_empty()
+            && has_readable_port(proxy.uri())
+    })
+}
+
+/// Whether the port, if there is one, is a number that ports have. ureq takes the default for any other.
+fn has_readable_port(uri: &Uri) -> bool {
+    uri.authority().is_some_and(|authority| {
+        authority.port_u16().is_some() || authority.as_str().ends_with(authority.host())
     })
 }
 
@@ -53,6 +62,12 @@ mod tests {
             ("ftp://proxy.example.com", false),
             ("http://", false),
             ("http://user:password@:3128", false),
+            ("http://[::1]", true),
+            ("http://[::1]:65535", true),
+            ("http://proxy.example.com:65536", false),
+            ("http://user:password@proxy.example.com:8o80", false),
+            ("proxy.example.com:port", false),
+            ("http://proxy.example.com:", false),
             (" ", false),
         ] {
             assert_eq!(is_supported(OsStr::new(value)), supported, "{value}");

@@ -85,6 +85,7 @@ impl Reply {
                 && !id.contains([' ', '\t'])
                 && !id.contains("Signature=")
                 && !id.starts_with("eyJ")
+                && !id.contains(".eyJ")
         })
     }
 
@@ -168,7 +169,8 @@ mod tests {
         for no_id in [
             "HMAC-SHA256 SignedHeaders=x",
             "Signature=abc",
-            "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjF9.c2ln",
+            "eyJhbGciOiJIUzI1NiJ9.e30.c2ln",
+            "t:eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjF9.c2ln",
             &"x".repeat(257),
         ] {
             assert!(!is_taken(no_id), "{no_id}");

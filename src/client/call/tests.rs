@@ -317,7 +317,8 @@ fn a_source_of_bearer_tokens_that_outlasts_the_deadline_ends_the_call() {
     let clock = TestClock::at(SystemTime::now());
     let slow = clock.clone();
     let credential = Credential::bearer(move |_: &str| {
-        slow.sleep(Duration::from_secs(101));
+        // A quarter of the deadline is left, which is too little to create a user.
+        slow.sleep(Duration::from_secs(75));
         Ok(BearerToken::new("token", slow.now() + HOUR))
     });
     let client =
@@ -329,7 +330,7 @@ fn a_source_of_bearer_tokens_that_outlasts_the_deadline_ends_the_call() {
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::Connection, 0));
     assert!(
         error.to_string().starts_with(
-            "create_user: the call's deadline passed before the request could be sent; nothing was sent ["
+            "create_user: too little of the call's deadline was left when the request could be sent; nothing was sent ["
         ),
         "{error}"
     );

@@ -171,6 +171,14 @@ fn another_2xx_with_an_id() {
     assert_eq!(error.created_user_id(), None, "{error}");
 }
 
+/// The service of 2020 has the id at the top, where other servers have ids of their own.
+#[test]
+fn an_id_of_something_else_is_no_user() {
+    assert_id(Some(ID), created(&format!(r#"{{"id":"{ID}"}}"#)));
+    assert_id(None, created(r#"{"id":"job-17","status":"queued"}"#));
+    assert_id(Some(ID), created(&format!(r#"{{"id":"job-17","identity":{{"id":"{ID}"}}}}"#)));
+}
+
 /// Who prefers two users to none has one already.
 #[test]
 fn a_create_whose_id_is_known_is_not_repeated() {
