@@ -84,8 +84,12 @@ impl CommunicationIdentityClient {
     pub fn from_env() -> Result<Self, Error> {
         let value = std::env::var_os(CONNECTION_STRING);
         let problem = match value.as_deref().map(OsStr::to_str) {
-            None => "is not set: set it to the connection string on the portal's Keys page",
-            Some(Some("")) => "is empty: set it to the connection string on the portal's Keys page",
+            None => {
+                "is not set: set it to the connection string on the portal's Keys page, or to an emulator's"
+            }
+            Some(Some("")) => {
+                "is empty: set it to the connection string on the portal's Keys page, or to an emulator's"
+            }
             Some(Some(text)) => {
                 let named = |why| Error::invalid_input(format!("{CONNECTION_STRING}: {why}"));
                 return Self::builder_from_connection_string(text).map_err(named)?.build();

@@ -9,8 +9,8 @@ use crate::error::Error;
 /// The connection string of an ACS resource: its endpoint and an access key.
 ///
 /// The parts may be in any order and their names in any case, with white space, line breaks or quotes
-/// around the string or any part, and with a `;` at the end. Parts with other names are ignored.
-/// Missing, duplicate, empty and malformed parts are rejected here, not at the first request.
+/// around the string or any part, and with a `;` at the end. Parts with other names are ignored. A
+/// missing, duplicate, empty or malformed endpoint or key is rejected here, not at the first request.
 ///
 /// # Examples
 ///

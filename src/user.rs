@@ -56,7 +56,7 @@ impl FromStr for CommunicationUserIdentifier {
     /// # Errors
     ///
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the id is blank or longer than 1024 bytes;
-    /// if it has white space or quotes around it; if it contains control characters, line separators or
+    /// if it has white space or straight quotes around it; if it contains control characters, line separators or
     /// text-direction marks; or if it is `.` or `..`, which would address something other than a user.
     fn from_str(id: &str) -> Result<Self, Error> {
         let flaw = match id {
@@ -65,7 +65,9 @@ impl FromStr for CommunicationUserIdentifier {
             // Most likely a line of a file.
             _ if id.trim() != id => "has white space around it",
             _ if id.chars().any(is_invisible) => "has control characters in it",
-            _ if id.starts_with('"') && id.ends_with('"') => "has quotes around it",
+            _ if ['"', '\''].iter().any(|quote| id.starts_with(*quote) && id.ends_with(*quote)) => {
+                "has quotes around it"
+            }
             _ if id.len() > MAX_BYTES => "is longer than 1024 bytes",
             _ => return Ok(Self(id.to_owned())),
         };
@@ -188,6 +190,8 @@ mod tests {
             (" 8:acs:a", "has white space around it"),
             ("8:acs:a\n", "has white space around it"),
             ("\"8:acs:a\"", "has quotes around it"),
+            ("'8:acs:a'", "has quotes around it"),
+            ("'8:acs:a'", "has quotes around it"),
             ("8:acs:a\nb", "has control characters in it"),
             ("8:acs:a\u{2028}b", "has control characters in it"),
             ("8:acs:a\u{202e}b", "has control characters in it"),

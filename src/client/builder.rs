@@ -161,7 +161,8 @@ impl CommunicationIdentityClientBuilder {
     /// redirects, and at most 24 KiB of response head. Settings on a request make ureq build the TLS
     /// configuration again for each new connection, and resume no TLS session. To avoid this cost,
     /// give the agent the first five settings of the example. Its timeouts must not exceed those of the
-    /// client, nor together exceed the deadline. The client then uses the agent as it is.
+    /// client, nor together exceed the deadline. The client then uses the agent as it is, with its own limit on the head
+    /// of a response.
     ///
     /// Middleware must not change the request: its bytes are signed. Give the agent no other use, not even
     /// by a second client: a create could then be sent on a connection that its server is about to close.

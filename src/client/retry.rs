@@ -58,7 +58,7 @@ impl RetryPolicy {
         Self::DEFAULT.max_retries(0)
     }
 
-    /// Sets how many attempts may follow the first. Defaults to 3.
+    /// Sets how many attempts may follow the first, besides the additional one after a 401. Defaults to 3.
     #[must_use]
     pub const fn max_retries(mut self, max_retries: u32) -> Self {
         self.max_retries = max_retries;
@@ -90,10 +90,10 @@ impl RetryPolicy {
     ///   commonly takes 5 s for each try at each name server (`timeout` and `attempts` in
     ///   `resolv.conf`).
     ///
-    /// If the deadline is shorter than
+    /// An attempt that has less time left than
     /// [`connect_timeout`](crate::CommunicationIdentityClientBuilder::connect_timeout) plus twice
-    /// [`timeout`](crate::CommunicationIdentityClientBuilder::timeout), names are resolved on a helper
-    /// thread, which costs some 70 µs a call.
+    /// [`timeout`](crate::CommunicationIdentityClientBuilder::timeout) resolves the name on a helper
+    /// thread, which costs some 70 µs. If the system gives no thread, ureq panics.
     #[must_use]
     pub const fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;

@@ -58,7 +58,8 @@ impl TokenSource {
         Self(Arc::new(Inner { issue, now, cache: Cache::new(MARGIN), patience }))
     }
 
-    /// Returns a token that has not expired.
+    /// Returns a token that has not expired, by this machine's clock with the
+    /// [correction](crate::CommunicationIdentityClient::clock_offset_seconds) that the client knows.
     ///
     /// The source does not learn of revocations: after
     /// [`revoke_tokens`](crate::CommunicationIdentityClient::revoke_tokens), create a new source.

@@ -58,7 +58,7 @@ fn describe(cause: &ureq::Error, outcome: Outcome, by_proxy: bool) -> (ErrorKind
         }
         _ if !outcome.transient => "the agent rejects the request: check its configuration",
         _ if by_proxy => {
-            "the proxy could not be reached: check the first set of ALL_PROXY, HTTPS_PROXY and HTTP_PROXY, and the network"
+            "the proxy, or the service through it, could not be reached: check the first set of ALL_PROXY, HTTPS_PROXY and HTTP_PROXY, and the network"
         }
         _ => "the service could not be reached: check the endpoint, the network and the proxy",
     };
@@ -153,7 +153,7 @@ mod tests {
                 unsent,
                 true,
                 ErrorKind::Connection,
-                "the proxy could not be reached",
+                "the proxy, or the service through it, could not be reached",
             ),
             (
                 io(io::ErrorKind::ConnectionRefused),

@@ -26,7 +26,7 @@ pub(super) fn from_env(url: &Uri) -> Result<Option<Proxy>, Error> {
     if !is_supported(&value) {
         // Without the value, which may hold a password.
         return Err(Error::invalid_input(format!(
-            "{name} does not name an http or https proxy and its port: correct or unset it, or pass an agent that can use it"
+            "{name} does not name an http or https proxy with a valid port: correct or unset it, or pass an agent that can use it"
         )));
     }
     Ok(proxy)

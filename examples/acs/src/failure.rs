@@ -19,10 +19,18 @@ pub(crate) enum Exit {
     Interrupted,
 }
 
-/// What the library advises about certificates and proxies, and what a user of the command can do.
-const ROOTS: &str = "for a private authority set root_certificates on the builder, or Tls::PlatformVerifier (feature `platform-verifier`)";
-const ROOTS_HERE: &str = "for a private authority name a PEM file with its root certificates with --ca-file or in SSL_CERT_FILE";
-const AGENT: &str = ", or pass an agent that can use it";
+/// What the library advises programmers, and what a user of the command can do instead.
+const ADVICE: [(&str, &str); 3] = [
+    (
+        "for a private authority set root_certificates on the builder, or Tls::PlatformVerifier (feature `platform-verifier`)",
+        "for a private authority name a PEM file with its root certificates with --ca-file or in SSL_CERT_FILE",
+    ),
+    (", or pass an agent that can use it", ""),
+    (
+        "choose another api_version on the client's builder",
+        "leave out --api-version, or give another",
+    ),
+];
 
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -43,16 +51,9 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let mut message = format!("{error:#}");
-        if error.code() == Some("UnsupportedApiVersion") {
-            // The library advises programmers.
-            message = format!(
-                "the service does not support the api-version of the request: leave out --api-version, or give another [client-request-id {}, ms-cv {}]",
-                error.client_request_id().unwrap_or_default(),
-                error.ms_cv().unwrap_or_default()
-            );
+        for (there, here) in ADVICE {
+            message = message.replace(there, here);
         }
-        // So is the rest of what it advises.
-        message = message.replace(ROOTS, ROOTS_HERE).replace(AGENT, "");
         if let Some(user) = error.created_user_id() {
             message.push_str(&created(user));
         }

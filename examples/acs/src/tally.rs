@@ -96,6 +96,9 @@ impl Tally {
         self.before += unknown - self.unknown.len();
 
         let mut summary = format!("{} deleted", self.deleted);
+        if users.is_empty() && self.before == 0 {
+            summary.push_str(": it has no ids");
+        }
         for (number, what) in [
             (self.before, "deleted before"),
             (self.unknown.len(), "not known to the service (gone already, or another resource's)"),

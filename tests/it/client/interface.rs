@@ -44,7 +44,7 @@ fn child_from_env() {
 #[test]
 fn a_client_from_the_environment() {
     let unset = format!(
-        "invalid input error: {VARIABLE} is not set: set it to the connection string on the portal's Keys page"
+        "invalid input error: {VARIABLE} is not set: set it to the connection string on the portal's Keys page, or to an emulator's"
     );
     assert_eq!(from_env_with(None), unset);
     assert_eq!(from_env_with(Some("".as_ref())), unset.replace("not set", "empty"));

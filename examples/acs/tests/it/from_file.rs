@@ -223,7 +223,7 @@ fn no_ids_are_no_failure() {
     let emulator = Emulator::start().unwrap();
     let ids = File::new("none", "# nothing to do\n\n");
     let ended = delete(&emulator, &ids, &[]);
-    assert_eq!(ended.stderr, format!("acs: {ids}: 0 deleted\n"));
+    assert_eq!(ended.stderr, format!("acs: {ids}: 0 deleted: it has no ids\n"));
     assert_eq!(ended.code(), Some(0));
     let ended = delete(&emulator, &File::new("utf-16", b"\xff\xfe8\0:\0"), &[]);
     assert!(ended.problems()[0].ends_with(" cannot be read: it is UTF-16: save it as UTF-8"));
