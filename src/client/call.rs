@@ -311,9 +311,9 @@ impl<'a> Call<'a> {
         let in_doubt = self.in_doubt && !is_known;
         let consequence = match (in_doubt, error.kind()) {
             (false, ErrorKind::Connection) if !self.responded => Some("nothing was sent"),
-            (true, _) if !self.operation.repeatable => {
-                Some("an orphaned user may exist whose id nobody knows")
-            }
+            (true, _) if !self.operation.repeatable => Some(
+                "an orphaned user may exist whose id nobody knows, and calling again creates another",
+            ),
             (true, ErrorKind::Timeout | ErrorKind::Transport) => {
                 Some("the service may have processed the request; repeating it does no harm")
             }

@@ -91,9 +91,12 @@ impl Refusal<'_> {
         } else {
             "set it right"
         };
-        let seconds = skew.unsigned_abs();
+        let difference = match skew.unsigned_abs() {
+            seconds @ ..10_000 => format!("{seconds} s"),
+            seconds => format!("{seconds} s ({} h)", seconds / 3_600),
+        };
         Some(format!(
-            "this machine's clock is {seconds} s {direction} the service's: {consequence}"
+            "this machine's clock is {difference} {direction} the service's: {consequence}"
         ))
     }
 

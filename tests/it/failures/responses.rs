@@ -20,7 +20,7 @@ fn closes_before_answering() {
     assert_eq!(
         text(&error),
         format!(
-            "create_user: the connection failed before the response arrived; an orphaned user may exist whose id nobody knows {REQUEST_PLACEHOLDER}"
+            "create_user: the connection failed before the response arrived; an orphaned user may exist whose id nobody knows, and calling again creates another {REQUEST_PLACEHOLDER}"
         ),
     );
     assert!(error.source().is_some());
@@ -43,7 +43,7 @@ fn closes_within_the_body_of_a_success() {
     assert_eq!(
         text(&error),
         format!(
-            "create_user: the service reported success (201), but its body broke off; an orphaned user may exist whose id nobody knows {REQUEST_PLACEHOLDER}"
+            "create_user: the service reported success (201), but its body broke off; an orphaned user may exist whose id nobody knows, and calling again creates another {REQUEST_PLACEHOLDER}"
         ),
     );
 }
@@ -58,7 +58,7 @@ fn closes_within_the_body_of_an_error() {
     assert_eq!(
         text(&error),
         format!(
-            "create_user: the service responded with 502 Bad Gateway: <html>oops, all is; try again later; Microsoft's support asks for the ms-cv; an orphaned user may exist whose id nobody knows {REQUEST_PLACEHOLDER}"
+            "create_user: the service responded with 502 Bad Gateway: <html>oops, all is; try again later; Microsoft's support asks for the ms-cv; an orphaned user may exist whose id nobody knows, and calling again creates another {REQUEST_PLACEHOLDER}"
         ),
     );
 }
@@ -86,7 +86,7 @@ fn says_nothing() {
     assert_eq!(
         text(&error),
         format!(
-            "create_user: no response arrived in time; an orphaned user may exist whose id nobody knows {REQUEST_PLACEHOLDER}"
+            "create_user: no response arrived in time; an orphaned user may exist whose id nobody knows, and calling again creates another {REQUEST_PLACEHOLDER}"
         ),
     );
 }
@@ -157,7 +157,7 @@ fn reports_success_without_what_was_asked_for() {
         assert_eq!(
             text(&error),
             format!(
-                "create_user: the service reported success (201), but its body has no identity; an orphaned user may exist whose id nobody knows {REQUEST_PLACEHOLDER}"
+                "create_user: the service reported success (201), but its body has no identity; an orphaned user may exist whose id nobody knows, and calling again creates another {REQUEST_PLACEHOLDER}"
             ),
         );
     }

@@ -176,7 +176,7 @@ fn a_create_whose_answer_is_lost_is_sent_once() {
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::Transport, 1));
     assert!(
         error.to_string().starts_with(
-            "create_user: the connection failed before the response arrived; an orphaned user may exist whose id nobody knows ["
+            "create_user: the connection failed before the response arrived; an orphaned user may exist whose id nobody knows, and calling again creates another ["
         ),
         "{error}"
     );

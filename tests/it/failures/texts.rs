@@ -11,7 +11,8 @@ use crate::support::{Nobody, Operation, emulator_with_user, hurried, hurried_pol
 fn after_several_attempts() {
     const SUPPORT: &str = "try again later; Microsoft's support asks for the ms-cv";
     const NO_HARM: &str = "the service may have processed the request; repeating it does no harm";
-    const LOST: &str = "an orphaned user may exist whose id nobody knows";
+    const LOST: &str =
+        "an orphaned user may exist whose id nobody knows, and calling again creates another";
 
     let always = |fault: Fault| fault.times(u64::MAX);
     let after = |value| always(Fault::respond(429).header("retry-after-ms", value));
