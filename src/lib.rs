@@ -51,8 +51,9 @@
 //! One client serves all threads of a program and keeps its connections: create one and clone it.
 //!
 //! A client uses the proxy that `ALL_PROXY`, `HTTPS_PROXY` or `HTTP_PROXY` names when it is built, except
-//! for hosts in `NO_PROXY` and for loopback hosts. With the feature `platform-verifier`
-//! or `native-tls`, `SSL_CERT_FILE` counts on Linux. The crate reads no other environment variables.
+//! for hosts in `NO_PROXY` and for loopback hosts. With `Tls::PlatformVerifier` and
+//! `Tls::NativeTls`, `SSL_CERT_FILE` and `SSL_CERT_DIR` count on Linux. The crate reads no other
+//! environment variables.
 //!
 //! # Errors, retries and deadlines
 //!
@@ -60,7 +61,7 @@
 //! to do. See [errors](guide::errors) and, by symptom, [troubleshooting](guide::troubleshooting).
 //!
 //! Failed attempts are retried up to three times, for at most 100 seconds, if that does no harm. Creating
-//! a user is retried only if the failure says that none was created: see [retries](guide::retries).
+//! a user is retried only if it is known, or the response says, that none was created: see [retries](guide::retries).
 //!
 //! # Secrets
 //!

@@ -191,7 +191,6 @@ mod tests {
             ("8:acs:a\n", "has white space around it"),
             ("\"8:acs:a\"", "has quotes around it"),
             ("'8:acs:a'", "has quotes around it"),
-            ("'8:acs:a'", "has quotes around it"),
             ("8:acs:a\nb", "has control characters in it"),
             ("8:acs:a\u{2028}b", "has control characters in it"),
             ("8:acs:a\u{202e}b", "has control characters in it"),

@@ -1,7 +1,7 @@
 //! Authenticates the attempts of one call, and recovers from a 401.
 
-use std::iter;
 use std::time::{Duration, SystemTime};
+use std::{iter, mem};
 
 use ureq::http::{HeaderMap, HeaderValue, header};
 
@@ -90,14 +90,12 @@ impl Authentication {
         now: impl Fn() -> SystemTime,
         patience: Duration,
     ) -> Result<(), Error> {
-        if self.sent_last() != [0; BASE64_OF_32_BYTES] {
-            self.earlier.push(self.sent_last().to_owned());
-        }
         match self.credential.kind() {
             Kind::Key(key) => {
                 let signed = key.sign(request, service_time(now(), self.offset))?;
                 if let Some(signature) = signed.authorization().as_bytes().last_chunk() {
-                    self.signature = *signature;
+                    let last = mem::replace(&mut self.signature, *signature);
+                    self.earlier.extend((last != [0; BASE64_OF_32_BYTES]).then(|| last.to_vec()));
                 }
                 let values = signed.into_values().ok_or_else(|| {
                     Error::invalid_input("the signature cannot be written as HTTP")
@@ -107,7 +105,9 @@ impl Authentication {
             Kind::Bearer(bearer) => {
                 let header = bearer.header(now, patience)?;
                 headers.insert(header::AUTHORIZATION, header.clone());
-                self.bearer = Some(header);
+                let last =
+                    self.bearer.replace(header).filter(|last| Some(last) != self.bearer.as_ref());
+                self.earlier.extend(last.map(|last| last.as_bytes().to_vec()));
             }
         }
         Ok(())

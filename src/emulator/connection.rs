@@ -10,7 +10,7 @@ use ureq::http::{self, Method, Version, header};
 use ureq_proto::server::{RecvRequestResult, Reply, state};
 
 use super::fault::Effect;
-use super::request::{Request, closes, misframed};
+use super::request::{Request, closes, has_unread_body, misframed};
 use super::response::{Encoded, Response};
 use super::state::State;
 
@@ -136,7 +136,7 @@ impl Connection<'_> {
         let state = self.state;
         let received = self.receive_head().and_then(|head| {
             let version = head.request.version();
-            let close = closes(&head.request);
+            let close = closes(version, head.request.headers());
             Ok((self.receive_body(head)?, version == Version::HTTP_10, close))
         });
         let (request, http_10, close) = match received {
@@ -150,8 +150,9 @@ impl Connection<'_> {
             }
         };
         let bodiless = request.method == Method::HEAD;
+        let is_unread = has_unread_body(&request.method, &request.headers);
         let (response, effect) = state.handle(request);
-        let close = close || response.as_ref().is_some_and(Response::closes);
+        let close = close || is_unread || response.as_ref().is_some_and(Response::closes);
         let encoded = response.map(|response: Response| response.encode(http_10, bodiless, close));
         match (encoded, effect) {
             (Some(encoded), Some(Effect::Delay(time))) => {
@@ -171,6 +172,9 @@ impl Connection<'_> {
             (None, Some(Effect::Stall)) => self.pause(None)?,
             (None, _) => return Ok(false),
         }
+        if is_unread {
+            self.linger()?;
+        }
         Ok(!close)
     }
 
@@ -181,7 +185,9 @@ impl Connection<'_> {
         }
         let mut reply = Reply::new().map_err(|_| malformed())?;
         loop {
-            let (used, request) = reply.try_request(&self.buffer).map_err(|_| self.not_http())?;
+            // The parser has limits of its own, which are higher.
+            let part = self.buffer.get(..=MAX_HEAD).unwrap_or(&self.buffer);
+            let (used, request) = reply.try_request(part).map_err(|_| self.not_http())?;
             let read = if request.is_some() { used } else { self.buffer.len() };
             if read > MAX_HEAD {
                 return Err(Failure::Refused(431, HEAD_TOO_LARGE, None));
@@ -344,7 +350,7 @@ impl Connection<'_> {
         self.stream.flush()
     }
 
-    /// Reads what a refused client still sends: closing at once could destroy the response on
+    /// Reads what a client still sends and nobody wants: closing at once could destroy the response on
     /// its way.
     fn linger(&mut self) -> io::Result<()> {
         self.socket.shutdown(Shutdown::Write)?;
@@ -355,8 +361,8 @@ impl Connection<'_> {
                 return Ok(());
             }
             self.socket.set_read_timeout(Some(left))?;
-            self.fill()?;
             self.buffer.clear();
+            self.fill()?;
         }
     }
 }

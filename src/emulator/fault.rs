@@ -109,7 +109,8 @@ impl Fault {
     /// ignore it.
     ///
     /// It replaces the header of that name which the emulator would send. A `Content-Length` or
-    /// `Transfer-Encoding` need not fit the body: the response may be as broken as the test wants it.
+    /// `Transfer-Encoding` need not fit the body: the response may be as broken as the test wants it. After
+    /// `Connection: close` the connection is closed.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         if let Effect::Respond(prescription) = &mut self.effect {
             prescription.headers.push((name.into(), value.into()));

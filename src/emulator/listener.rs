@@ -53,7 +53,12 @@ impl Listener {
         })?;
         thread::Builder::new().name("acs-accept".to_owned()).spawn({
             let shared = Arc::clone(&shared);
-            move || listen(&listener, &shared, &sender)
+            move || {
+                listen(&listener, &shared, &sender);
+                // Before the other thread ends, so that the port is free once it has.
+                drop(listener);
+                drop(sender);
+            }
         })?;
         Ok(Self { address, shared, thread: Some(thread) })
     }

@@ -1,6 +1,6 @@
 //! A request as it arrived, and which operation it asks for.
 
-use ureq::http::{self, HeaderMap, Method, Version, header};
+use ureq::http::{HeaderMap, Method, Version, header};
 
 /// An operation of the identity service, as faults and records name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -189,20 +189,24 @@ pub(super) fn misframed(version: Version, headers: &HeaderMap) -> Option<(u16, &
 }
 
 /// Whether the connection closes after the response.
-pub(super) fn closes(request: &http::Request<()>) -> bool {
-    let (version, headers) = (request.version(), request.headers());
-    let says = |token: &str| {
-        let values =
-            headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
-        values
-            .flat_map(|value| value.split(','))
-            .any(|part| part.trim().eq_ignore_ascii_case(token))
+pub(super) fn closes(version: Version, headers: &HeaderMap) -> bool {
+    let says = |token| {
+        let values = headers.get_all(header::CONNECTION).iter();
+        has_token(values.filter_map(|value| value.to_str().ok()), token)
     };
-    // ureq-proto reads no body after a HEAD or a CONNECT: it would be the next request.
-    let has_unread_body = matches!(*request.method(), Method::HEAD | Method::CONNECT)
-        && (headers.contains_key(header::CONTENT_LENGTH)
-            || headers.contains_key(header::TRANSFER_ENCODING));
-    says("close") || has_unread_body || (version == Version::HTTP_10 && !says("keep-alive"))
+    says("close") || (version == Version::HTTP_10 && !says("keep-alive"))
+}
+
+/// Whether one of these lists has this token, in any case.
+pub(super) fn has_token<'a>(lists: impl Iterator<Item = &'a str>, token: &str) -> bool {
+    lists.flat_map(|list| list.split(',')).any(|part| part.trim().eq_ignore_ascii_case(token))
+}
+
+/// Whether a body follows that is not read: ureq-proto reads none after a HEAD or a CONNECT.
+pub(super) fn has_unread_body(method: &Method, headers: &HeaderMap) -> bool {
+    let is_empty = headers.get(header::CONTENT_LENGTH).is_none_or(|length| length == "0");
+    matches!(*method, Method::HEAD | Method::CONNECT)
+        && (!is_empty || headers.contains_key(header::TRANSFER_ENCODING))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use ureq::http::StatusCode;
 
 use super::json;
 use super::random::Random;
+use super::request::has_token;
 use crate::timestamp;
 
 /// What is sent back for one request.
@@ -176,7 +177,9 @@ impl Response {
 
     /// Whether a fault prescribes that the connection ends.
     pub(super) fn closes(&self) -> bool {
-        self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
+        let is_connection = |name: &str| name.eq_ignore_ascii_case("connection");
+        let lines = self.headers.iter().filter(|(name, _)| is_connection(name));
+        has_token(lines.map(|(_, value)| value.as_str()), "close")
     }
 
     fn header(&self, name: &str) -> Option<&str> {

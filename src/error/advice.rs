@@ -92,8 +92,9 @@ impl Refusal<'_> {
             "set it right"
         };
         let difference = match skew.unsigned_abs() {
-            seconds @ ..10_000 => format!("{seconds} s"),
-            seconds => format!("{seconds} s ({} h)", seconds / 3_600),
+            seconds @ ..3_500 => format!("{seconds} s"),
+            // A wrong time zone is easier to recognize in hours.
+            seconds => format!("{seconds} s ({} h)", (seconds + 1_800) / 3_600),
         };
         Some(format!(
             "this machine's clock is {difference} {direction} the service's: {consequence}"

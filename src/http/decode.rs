@@ -181,15 +181,11 @@ impl<'de> Visitor<'de> for Value<'_> {
                 Name::Token => (Within::AccessToken, &mut members.token),
                 Name::ExpiresOn => (Within::AccessToken, &mut members.expires_on),
             };
-            let text = map.next_value_seed(Value(None))?;
+            let Some(text) = map.next_value_seed(Value(None))? else { continue };
             // At the top, other servers have ids of their own.
-            let is_ours = |text: &String| !is_id || text.starts_with("8:");
-            let counts = members.within == home
-                || members.within == Within::Top
-                    && member.is_none()
-                    && text.as_ref().is_some_and(is_ours);
-            if counts && text.is_some() {
-                *member = text;
+            let counts_at_top = member.is_none() && (!is_id || text.starts_with("8:"));
+            if members.within == home || members.within == Within::Top && counts_at_top {
+                *member = Some(text);
             }
         }
         Ok(None)

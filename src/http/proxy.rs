@@ -43,7 +43,8 @@ fn is_supported(value: &OsStr) -> bool {
 /// Whether the port, if there is one, is a number that ports have. ureq takes the default for any other.
 fn has_readable_port(uri: &Uri) -> bool {
     uri.authority().is_some_and(|authority| {
-        authority.port_u16().is_some() || authority.as_str().ends_with(authority.host())
+        let host_and_port = authority.as_str().rsplit('@').next();
+        authority.port_u16().is_some() || host_and_port == Some(authority.host())
     })
 }
 
@@ -67,6 +68,7 @@ mod tests {
             ("http://proxy.example.com:65536", false),
             ("http://user:password@proxy.example.com:8o80", false),
             ("proxy.example.com:port", false),
+            ("http://proxy:proxy", false),
             ("http://proxy.example.com:", false),
             (" ", false),
         ] {

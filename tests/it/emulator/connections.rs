@@ -293,17 +293,19 @@ fn a_client_that_sends_without_end_is_cut_off() {
 
 /// Closing at once would reset the connection, which on some systems destroys the answer.
 #[test]
-fn a_refused_client_may_go_on_sending_for_a_while() {
+fn a_client_that_is_not_heard_may_go_on_sending_for_a_while() {
     let emulator = Emulator::start().unwrap();
-    let is_heard_out = |_| {
+    let is_heard_out = |request: &str| {
         let mut stream = connect(&emulator);
-        stream.get_mut().write_all(b"nonsense\r\n\r\n").unwrap();
-        assert_eq!(read_answer(&mut stream).unwrap().status, 400);
-        assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0);
+        stream.get_mut().write_all(request.as_bytes()).unwrap();
+        assert!(stream.read_to_end(&mut Vec::new()).unwrap() > 0);
         (0..1_000).all(|_| stream.get_mut().write_all(&[b'1'; 8192]).is_ok())
     };
-    // The while is a second, which a busy machine may need for something else.
-    assert!((0..5).any(is_heard_out));
+    let body_after_head = "HEAD / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\n";
+    for request in ["nonsense\r\n\r\n", body_after_head] {
+        // The while is a second, which a busy machine may need for something else.
+        assert!((0..5).any(|_| is_heard_out(request)), "{request}");
+    }
 }
 
 #[test]
@@ -314,6 +316,7 @@ fn a_head_request_gets_no_body() {
     // A body that comes later is no request, whatever it looks like.
     for (request, connection) in [
         (format!("{head}\r\n"), "keep-alive"),
+        (format!("{head}Content-Length: 0\r\n\r\n"), "keep-alive"),
         (format!("{head}Content-Length: 42\r\n\r\n"), "close"),
     ] {
         stream.get_mut().write_all(request.as_bytes()).unwrap();

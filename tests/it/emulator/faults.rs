@@ -46,12 +46,14 @@ fn respond_may_follow_the_processing_and_replace_the_date() {
 #[test]
 fn a_prescribed_end_of_the_connection_comes_true() {
     let emulator = Emulator::start().unwrap();
-    emulator.inject(Fault::respond(503).header("connection", "close"));
-    let mut stream = connect(&emulator);
-    stream.get_mut().write_all(post("/identities", "").signed(&emulator).as_bytes()).unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    assert_eq!(text.to_lowercase().matches("\r\nconnection: ").count(), 1, "{text}");
+    for value in ["close", "x, Close"] {
+        emulator.inject(Fault::respond(503).header("connection", value));
+        let mut stream = connect(&emulator);
+        stream.get_mut().write_all(post("/identities", "").signed(&emulator).as_bytes()).unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        assert_eq!(text.to_lowercase().matches("\r\nconnection: ").count(), 1, "{text}");
+    }
 }
 
 #[test]
