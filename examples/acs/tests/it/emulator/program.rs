@@ -89,6 +89,32 @@ fn drops_lines_rather_than_wait_for_a_reader() {
     assert!(log.next().contains(" GET /aaa"));
 }
 
+/// Twelve stacks do not fit into the memory that the process may use.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_connection_waits_until_the_system_has_a_thread_for_it() {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream;
+
+    let mut command = Command::new("sh");
+    let limited = "ulimit -v 2000000; exec \"$0\" emulator --access-key \"$1\"";
+    command.args(["-c", limited]).arg(tool().get_program()).arg(KEY);
+    let program = Program::started(command.env("RUST_MIN_STACK", "268435456"));
+    let address = program.endpoint().replace("http://", "");
+    let clients = [(); 12].map(|()| {
+        let mut client = TcpStream::connect(&address).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        client
+    });
+    // Each leaves its thread to one that came later.
+    for mut client in clients {
+        let mut start = [0; 12];
+        client.read_exact(&mut start).unwrap();
+        assert_eq!(&start, b"HTTP/1.1 401");
+    }
+}
+
 #[test]
 fn a_request_forges_no_line_of_the_log() {
     let program = Program::start(&["--bearer-token", "t"]);
