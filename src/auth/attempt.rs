@@ -169,10 +169,12 @@ fn seconds(duration: Duration) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
     use std::time::UNIX_EPOCH;
 
     use super::*;
     use crate::auth::access_key::AccessKey;
+    use crate::auth::bearer::BearerToken;
 
     /// After a 401 whose `Date` is so many seconds ahead of the middle of a round-trip.
     fn rejected(ahead: i64) -> Authentication {
@@ -209,6 +211,29 @@ mod tests {
             assert!(authentication.has_sent(&signature[..30]), "{signature}");
         }
         assert!(!authentication.has_sent("0nLQ1YwAAAAALU1NTsHjdTJT5NhSnlRaZUFJHMDFFREdFMDkwOABm"));
+    }
+
+    #[test]
+    fn a_bearer_token_that_was_replaced_is_recognized() {
+        let names = Mutex::new(["a", "b"].into_iter());
+        let credential = Credential::bearer(move |_: &str| {
+            let token = names.lock().unwrap().next().unwrap().repeat(30);
+            Ok(BearerToken::new(token, UNIX_EPOCH + Duration::from_secs(3_600)))
+        });
+        let mut authentication = Authentication::new(credential, 0);
+        let request = RequestToSign { method: "GET", host: "a", path_and_query: "/", body: b"" };
+        let send = |authentication: &mut Authentication| {
+            let (mut headers, now) = (HeaderMap::new(), || UNIX_EPOCH);
+            authentication.authenticate(&mut headers, &request, now, Duration::MAX).unwrap();
+        };
+        send(&mut authentication);
+        send(&mut authentication);
+        assert!(authentication.earlier.is_empty());
+        assert!(authentication.recover(true));
+        send(&mut authentication);
+        for (name, sent) in [("a", true), ("b", true), ("c", false)] {
+            assert_eq!(authentication.has_sent(&name.repeat(23)), sent, "{name}");
+        }
     }
 
     #[test]
