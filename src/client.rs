@@ -82,20 +82,20 @@ impl CommunicationIdentityClient {
     /// not UTF-8 or is not a valid connection string; see also
     /// [`build`](CommunicationIdentityClientBuilder::build).
     pub fn from_env() -> Result<Self, Error> {
+        const SET_IT: &str =
+            "set it to the connection string on the portal's Keys page, or to an emulator's";
+
         let value = std::env::var_os(CONNECTION_STRING);
         let problem = match value.as_deref().map(OsStr::to_str) {
-            None => {
-                "is not set: set it to the connection string on the portal's Keys page, or to an emulator's"
-            }
-            Some(Some("")) => {
-                "is empty: set it to the connection string on the portal's Keys page, or to an emulator's"
-            }
+            None => format!("is not set: {SET_IT}"),
+            Some(Some("")) => format!("is empty: {SET_IT}"),
             Some(Some(text)) => {
                 let named = |why| Error::invalid_input(format!("{CONNECTION_STRING}: {why}"));
                 return Self::builder_from_connection_string(text).map_err(named)?.build();
             }
             Some(None) => {
                 "is not valid UTF-8: copy the connection string again from the portal's Keys page"
+                    .to_owned()
             }
         };
         Err(Error::invalid_input(format!("{CONNECTION_STRING} {problem}")))

@@ -61,7 +61,8 @@
 //! to do. See [errors](guide::errors) and, by symptom, [troubleshooting](guide::troubleshooting).
 //!
 //! Failed attempts are retried up to three times, for at most 100 seconds, if that does no harm. Creating
-//! a user is retried only if it is known, or the response says, that none was created: see [retries](guide::retries).
+//! a user is retried only if it is known, or the response says, that none was created: see
+//! [retries](guide::retries).
 //!
 //! # Secrets
 //!

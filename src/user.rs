@@ -56,8 +56,9 @@ impl FromStr for CommunicationUserIdentifier {
     /// # Errors
     ///
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the id is blank or longer than 1024 bytes;
-    /// if it has white space or straight quotes around it; if it contains control characters, line separators or
-    /// text-direction marks; or if it is `.` or `..`, which would address something other than a user.
+    /// if it has white space or straight quotes around it; if it contains control characters, line
+    /// separators or text-direction marks; or if it is `.` or `..`, which would address something other
+    /// than a user.
     fn from_str(id: &str) -> Result<Self, Error> {
         let flaw = match id {
             _ if id.trim().is_empty() => "is empty",

@@ -1,7 +1,6 @@
 //! Authenticates the attempts of one call, and recovers from a 401.
 
 use std::time::{Duration, SystemTime};
-use std::{iter, mem};
 
 use ureq::http::{HeaderMap, HeaderValue, header};
 
@@ -29,7 +28,7 @@ pub(crate) struct Authentication {
     /// The bearer token that was sent last.
     bearer: Option<HeaderValue>,
     /// The signature that was sent last.
-    signature: [u8; BASE64_OF_32_BYTES],
+    signature: Option<[u8; BASE64_OF_32_BYTES]>,
     /// The signatures and bearer tokens that were sent before.
     earlier: Vec<Vec<u8>>,
     recovered: bool,
@@ -42,7 +41,7 @@ impl Authentication {
             offset,
             measured: None,
             bearer: None,
-            signature: [0; BASE64_OF_32_BYTES],
+            signature: None,
             earlier: Vec::new(),
             recovered: false,
         }
@@ -66,15 +65,13 @@ impl Authentication {
     pub(crate) fn has_sent(&self, text: &str) -> bool {
         // Any 23 bytes in common contain such a part.
         const PART: usize = 12;
+        let signature = self.signature.iter().map(<[u8; BASE64_OF_32_BYTES]>::as_slice);
+        let bearer = self.bearer.iter().map(HeaderValue::as_bytes);
         let earlier = self.earlier.iter().map(Vec::as_slice);
-        iter::once(self.sent_last()).chain(earlier).any(|sent| {
+        signature.chain(bearer).chain(earlier).any(|sent| {
             let is_sent = |part| sent.windows(PART).any(|window| window == part);
             text.as_bytes().chunks_exact(PART).any(is_sent)
         })
-    }
-
-    fn sent_last(&self) -> &[u8] {
-        self.bearer.as_ref().map_or(&self.signature, |header| header.as_bytes())
     }
 
     /// Whether [`recover`](Self::recover) changed the authentication.
@@ -94,8 +91,7 @@ impl Authentication {
             Kind::Key(key) => {
                 let signed = key.sign(request, service_time(now(), self.offset))?;
                 if let Some(signature) = signed.authorization().as_bytes().last_chunk() {
-                    let last = mem::replace(&mut self.signature, *signature);
-                    self.earlier.extend((last != [0; BASE64_OF_32_BYTES]).then(|| last.to_vec()));
+                    self.earlier.extend(self.signature.replace(*signature).map(Vec::from));
                 }
                 let values = signed.into_values().ok_or_else(|| {
                     Error::invalid_input("the signature cannot be written as HTTP")

@@ -161,8 +161,8 @@ impl CommunicationIdentityClientBuilder {
     /// redirects, and at most 24 KiB of response head. Settings on a request make ureq build the TLS
     /// configuration again for each new connection, and resume no TLS session. To avoid this cost,
     /// give the agent the first five settings of the example. Its timeouts must not exceed those of the
-    /// client, nor together exceed the deadline. The client then uses the agent as it is, and the agent's limit on the
-    /// head of a response in place of 24 KiB.
+    /// client, nor together exceed the deadline. The client then uses the agent as it is, and the
+    /// agent's limit on the head of a response in place of 24 KiB.
     ///
     /// With your own agent, a create that finds the host or the network unreachable is in doubt: a
     /// connection that stands can end like that, too, and what the agent has sent is not known.

@@ -8,8 +8,8 @@ use ureq::http::{HeaderMap, HeaderValue, header};
 ///
 /// A server that closes after each response without saying so may close a kept connection while the
 /// next request is on its way, which would leave a create in doubt. So a create uses a kept connection
-/// only if each one so far was promised to be kept, and no call has failed on one. Before the first response, only the
-/// first request can be sure that none is kept.
+/// only if each one so far was promised to be kept, and no call has failed on one. Before the first
+/// response, only the first request can be sure that none is kept.
 ///
 /// ureq takes a connection after it has resolved the host's name: what other threads learn meanwhile
 /// comes too late.
