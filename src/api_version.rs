@@ -29,8 +29,6 @@ impl ApiVersion {
     pub const V2022_10_01: Self = Self(Cow::Borrowed("2022-10-01"));
     /// Adds the `join` scopes. The default, as in the official SDKs for Python and JavaScript.
     pub const V2023_10_01: Self = Self(Cow::Borrowed("2023-10-01"));
-    /// Preview: adds custom ids and `get_user`, which no later version has so far.
-    pub const V2025_03_02_PREVIEW: Self = Self(Cow::Borrowed("2025-03-02-preview"));
     /// Equivalent to `2023-10-01` for the operations of this crate.
     pub const V2025_06_30: Self = Self(Cow::Borrowed("2025-06-30"));
     /// Equivalent to `2023-10-01` for the operations of this crate.
@@ -52,17 +50,6 @@ impl ApiVersion {
             ));
         }
         Ok(self)
-    }
-
-    /// Rejects the preview's operations with any other version: it would ignore the custom id, and the
-    /// retries of such a create would leave orphaned users behind.
-    pub(crate) fn require_custom_ids(&self) -> Result<(), Error> {
-        if *self == Self::V2025_03_02_PREVIEW {
-            return Ok(());
-        }
-        Err(Error::invalid_input(format!(
-            "api-version {self} has neither custom ids nor get_user: set api_version(ApiVersion::V2025_03_02_PREVIEW) on the builder"
-        )))
     }
 }
 

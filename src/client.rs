@@ -5,23 +5,23 @@ use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
-use crate::auth::bearer::Credential;
+use crate::auth::credential::Credential;
 use crate::client::builder::CommunicationIdentityClientBuilder;
 use crate::client::call::{Call, Core};
-use crate::client::report::CallReport;
 use crate::connection_string::ConnectionString;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
-use crate::http::decode::Undecodable;
-use crate::http::reply::Reply;
+use crate::http::members::Malformed;
+use crate::http::response::Response;
 use crate::operation::Operation;
+use crate::report::CallReport;
 
 pub(crate) mod builder;
 pub(crate) mod call;
 pub(crate) mod clock;
+mod failure;
 mod operations;
 mod random;
-pub(crate) mod report;
 pub(crate) mod retry;
 pub(crate) mod token_source;
 
@@ -238,9 +238,9 @@ impl CommunicationIdentityClient {
     /// this one.
     ///
     /// The function runs on the caller's thread after every call, including failed calls, except those
-    /// rejected for invalid arguments. It replaces an earlier observer. It must not panic, which would
-    /// lose the call's result, and must not ask a [`TokenSource`](crate::TokenSource) of this client
-    /// for a token, which would wait for itself.
+    /// rejected for invalid arguments. It replaces an earlier observer. It must not panic: the call's
+    /// result would be lost. It must not ask a [`TokenSource`](crate::TokenSource) of this client for a
+    /// token: it would deadlock until the client's deadline.
     ///
     /// # Examples
     ///
@@ -264,18 +264,12 @@ impl CommunicationIdentityClient {
     fn call<T>(
         &self,
         operation: &Operation,
-        decode: impl Fn(&Reply) -> Result<T, Undecodable>,
+        decode: impl Fn(&Response) -> Result<T, Malformed>,
     ) -> Result<T, Error> {
         let mut call = Call::new(&self.core, operation);
-        let (result, reply) = match call.run() {
-            Ok(reply) => (decode(&reply).map_err(|why| call.undecodable(&reply, why)), Some(reply)),
-            Err(error) => (Err(error), None),
-        };
+        let result = call.run(decode);
         if let Some(observer) = &self.observer {
-            let error = result.as_ref().err();
-            let record = error.and_then(Error::call).cloned();
-            let record = record.unwrap_or_else(|| call.record(reply.as_ref()));
-            observer(&CallReport::new(record, error.cloned()));
+            observer(&CallReport { error: result.as_ref().err().cloned(), ..call.report() });
         }
         result
     }

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::auth::access_key::AccessKey;
+use crate::access_key::AccessKey;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 

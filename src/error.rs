@@ -1,4 +1,4 @@
-//! The one error type of the crate, and the record of the call that it is about.
+//! The one error type of the crate. Nothing else prints one.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -6,8 +6,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) mod advice;
-pub(crate) mod excerpt;
+use crate::report::CallReport;
 
 type Source = Arc<dyn StdError + Send + Sync>;
 
@@ -36,7 +35,7 @@ pub enum ErrorKind {
     Connection,
     /// No response arrived in time. The service may have processed the request.
     Timeout,
-    /// The connection failed once the request was on its way. The service may have processed it.
+    /// The connection failed after the request may have been sent. The service may have processed it.
     Transport,
     /// The service, or something in front of it, responded with a status other than success.
     Service,
@@ -70,7 +69,7 @@ impl fmt::Display for ErrorKind {
 ///   error.
 ///
 /// None of them shows a key, a token or a connection string. The causes of a failed
-/// [bearer token source](crate::TokenCredential) are that source's own.
+/// [bearer token source](crate::Credential::bearer) are that source's own.
 ///
 /// # Examples
 ///
@@ -82,196 +81,138 @@ impl fmt::Display for ErrorKind {
 /// assert!(error.to_string().starts_with("accesskey is not valid base64: copy it again"));
 /// ```
 #[derive(Clone)]
-pub struct Error(Box<Inner>);
+pub struct Error {
+    pub(crate) inner: Box<Inner>,
+}
 
+/// What an error holds. Who makes an error sets what it knows besides the problem.
 #[derive(Clone)]
-struct Inner {
+pub(crate) struct Inner {
     kind: ErrorKind,
-    problem: String,
-    source: Option<Source>,
-    call: Option<CallRecord>,
-    service: ServiceError,
-    retry_after: Option<Duration>,
-    created_user_id: Option<String>,
-    in_doubt: bool,
-}
-
-/// The facts of one call besides its result, shared by errors and reports.
-#[derive(Clone, Debug)]
-pub(crate) struct CallRecord {
-    pub(crate) operation: &'static str,
-    pub(crate) host: String,
-    pub(crate) api_version: String,
-    pub(crate) client_request_id: String,
-    pub(crate) attempts: u32,
-    pub(crate) elapsed: Duration,
-    /// Of the last attempt, as are the two ids below, if it got a response.
-    pub(crate) status: Option<u16>,
-    pub(crate) ms_cv: Option<String>,
-    pub(crate) azure_ref: Option<String>,
-}
-
-/// The service's error envelope, already cleaned of line breaks and of anything like a secret.
-#[derive(Clone, Default)]
-pub(crate) struct ServiceError {
+    pub(crate) problem: String,
+    pub(crate) source: Option<Source>,
+    /// The service's own words, already sanitized, as are the next two.
     pub(crate) code: Option<String>,
     pub(crate) message: Option<String>,
     pub(crate) target: Option<String>,
-    pub(crate) details: Vec<ErrorDetail>,
-}
-
-/// A cause that the service lists below its error; see [`Error::details`].
-///
-/// # Examples
-///
-/// ```
-/// use acs_identity::CommunicationIdentityClient;
-/// use acs_identity::emulator::{Emulator, Fault};
-///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let emulator = Emulator::start()?;
-/// emulator.inject(Fault::respond(400).body(
-///     r#"{"error":{"code":"Outer","message":"m","innererror":{"code":"Inner"}}}"#,
-/// ));
-/// let text = emulator.connection_string();
-/// let client = CommunicationIdentityClient::from_connection_string(&text)?;
-///
-/// let error = client.create_user().unwrap_err();
-/// assert_eq!(error.details()[0].code(), Some("Inner"));
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ErrorDetail {
-    pub(crate) code: Option<String>,
-    pub(crate) message: Option<String>,
-    pub(crate) target: Option<String>,
-}
-
-impl ErrorDetail {
-    /// Returns the service's code for this cause.
-    #[must_use]
-    pub fn code(&self) -> Option<&str> {
-        self.code.as_deref()
-    }
-
-    /// Returns the service's message.
-    #[must_use]
-    pub fn message(&self) -> Option<&str> {
-        self.message.as_deref()
-    }
-
-    /// Returns the part of the request that this cause is about.
-    #[must_use]
-    pub fn target(&self) -> Option<&str> {
-        self.target.as_deref()
-    }
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) created_user_id: Option<String>,
+    pub(crate) is_in_doubt: bool,
+    pub(crate) is_transient: bool,
+    pub(crate) call: Option<CallReport>,
 }
 
 impl Error {
     /// Returns the kind of failure.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
-        self.0.kind
+        self.inner.kind
     }
 
     /// Returns the HTTP status of the last attempt, if it got a response.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
-        self.0.call.as_ref()?.status
+        self.call()?.status()
     }
 
     /// Returns the service's error code, such as `IdentityNotOwned` or `ValidationError`.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
-        self.0.service.code.as_deref()
+        self.inner.code.as_deref()
     }
 
     /// Returns the service's message, shortened to 200 characters. Anything that may be a key or a token
     /// (40 characters or more without a space) is redacted; user ids are not.
     #[must_use]
     pub fn message(&self) -> Option<&str> {
-        self.0.service.message.as_deref()
+        self.inner.message.as_deref()
     }
 
     /// Returns the part of the request that the service rejected, such as `ExpiresInMinutes`.
     #[must_use]
     pub fn target(&self) -> Option<&str> {
-        self.0.service.target.as_deref()
-    }
-
-    /// Returns the causes that the service lists below its error (`details` and `innererror`), from
-    /// the outside in; at most 16, usually none.
-    #[must_use]
-    pub fn details(&self) -> &[ErrorDetail] {
-        &self.0.service.details
+        self.inner.target.as_deref()
     }
 
     /// Returns the `MS-CV` header of the last response, which Microsoft's support asks for.
     #[must_use]
     pub fn ms_cv(&self) -> Option<&str> {
-        self.0.call.as_ref()?.ms_cv.as_deref()
+        self.call()?.ms_cv()
     }
 
     /// Returns the `X-Azure-Ref` header of the last response, which Azure Front Door adds.
     #[must_use]
     pub fn azure_ref(&self) -> Option<&str> {
-        self.0.call.as_ref()?.azure_ref.as_deref()
+        self.call()?.azure_ref()
     }
 
     /// Returns the `x-ms-client-request-id` header that all attempts of the call carried.
     #[must_use]
     pub fn client_request_id(&self) -> Option<&str> {
-        self.0.call.as_ref().map(|call| call.client_request_id.as_str())
+        self.call().map(CallReport::client_request_id)
     }
 
     /// Returns the delay that the service asked for before the next attempt.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        self.0.retry_after
+        self.inner.retry_after
     }
 
     /// Returns the id of a user that was created although the call failed.
     ///
-    /// Use or delete that user: users cannot be listed, so the id is nowhere else. With a custom id, the
-    /// user may have existed before.
+    /// Use or delete that user: users cannot be listed, so the id is nowhere else.
     #[must_use]
     pub fn created_user_id(&self) -> Option<&str> {
-        self.0.created_user_id.as_deref()
+        self.inner.created_user_id.as_deref()
     }
 
     /// Returns whether the service may have processed an attempt although the call failed.
     ///
-    /// If the call was to create a user, an orphaned user may exist whose id nobody knows. Every other
-    /// call can be repeated without harm.
+    /// If the call was to create a user, an orphaned user may exist, with an id that is unknown. Every
+    /// other call can be repeated without harm.
     #[must_use]
     pub fn is_in_doubt(&self) -> bool {
-        self.0.in_doubt
+        self.inner.is_in_doubt
+    }
+
+    /// Returns whether the same call may succeed later without any change.
+    ///
+    /// True for the failures that the client itself [retries](crate::RetryPolicy): a service that is
+    /// throttled, busy or cannot be reached. False for those that need a change first, such as a
+    /// rejected key, an untrusted certificate or a proxy that requires a login.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        self.inner.is_transient
     }
 
     /// Returns how many attempts the call made; 0 if it failed before the first.
     #[must_use]
     pub fn attempts(&self) -> u32 {
-        self.0.call.as_ref().map_or(0, |call| call.attempts)
+        self.call().map_or(0, CallReport::attempts)
     }
 
     /// Returns how long the call took, including the backoff between attempts.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        self.0.call.as_ref().map_or(Duration::ZERO, |call| call.elapsed)
+        self.call().map_or(Duration::ZERO, CallReport::elapsed)
     }
 
     pub(crate) fn new(kind: ErrorKind, problem: impl Into<String>) -> Self {
-        Self(Box::new(Inner {
-            kind,
-            problem: problem.into(),
-            source: None,
-            call: None,
-            service: ServiceError::default(),
-            retry_after: None,
-            created_user_id: None,
-            in_doubt: false,
-        }))
+        Self {
+            inner: Box::new(Inner {
+                kind,
+                problem: problem.into(),
+                source: None,
+                code: None,
+                message: None,
+                target: None,
+                retry_after: None,
+                created_user_id: None,
+                is_in_doubt: false,
+                is_transient: false,
+                call: None,
+            }),
+        }
     }
 
     pub(crate) fn invalid_input(problem: impl Into<String>) -> Self {
@@ -282,43 +223,12 @@ impl Error {
         mut self,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        self.0.source = Some(Arc::from(source.into()));
+        self.inner.source = Some(Arc::from(source.into()));
         self
     }
 
-    pub(crate) fn with_service(mut self, service: ServiceError) -> Self {
-        self.0.service = service;
-        self
-    }
-
-    pub(crate) fn with_retry_after(mut self, delay: Option<Duration>) -> Self {
-        self.0.retry_after = delay;
-        self
-    }
-
-    pub(crate) fn with_created_user(mut self, id: &str) -> Self {
-        self.0.created_user_id = Some(id.to_owned());
-        self
-    }
-
-    pub(crate) fn with_call(mut self, call: CallRecord) -> Self {
-        self.0.call = Some(call);
-        self
-    }
-
-    /// Marks the call as one that may have been processed.
-    pub(crate) fn mark_in_doubt(mut self) -> Self {
-        self.0.in_doubt = true;
-        self
-    }
-
-    pub(crate) fn with_consequence(mut self, consequence: &str) -> Self {
-        self.0.problem.extend(["; ", consequence]);
-        self
-    }
-
-    pub(crate) fn call(&self) -> Option<&CallRecord> {
-        self.0.call.as_ref()
+    fn call(&self) -> Option<&CallReport> {
+        self.inner.call.as_ref()
     }
 
     fn causes(&self) -> impl Iterator<Item = &(dyn StdError + 'static)> {
@@ -328,9 +238,9 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let problem = &self.0.problem;
-        match &self.0.call {
-            Some(call) => call.frame(f, problem)?,
+        let problem = &self.inner.problem;
+        match self.call() {
+            Some(call) => write_with_call(f, problem, call)?,
             None => f.write_str(problem)?,
         }
         if f.alternate() {
@@ -342,25 +252,23 @@ impl fmt::Display for Error {
     }
 }
 
-impl CallRecord {
-    /// Writes the problem between the operation and the ids for Microsoft's support.
-    fn frame(&self, f: &mut fmt::Formatter<'_>, problem: &str) -> fmt::Result {
-        write!(f, "{}: {problem}", self.operation)?;
-        if self.attempts > 1 {
-            // Not as a float, whose formatting would be linked into every program.
-            let tenths =
-                self.elapsed.as_secs() * 10 + u64::from(self.elapsed.subsec_millis() + 50) / 100;
-            write!(f, " ({} attempts in {}.{} s)", self.attempts, tenths / 10, tenths % 10)?;
-        }
-        write!(f, " [host {}, api-version {}", self.host, self.api_version)?;
-        write!(f, ", client-request-id {}", self.client_request_id)?;
-        for (name, value) in [("ms-cv", &self.ms_cv), ("x-azure-ref", &self.azure_ref)] {
-            if let Some(value) = value {
-                write!(f, ", {name} {value}")?;
-            }
-        }
-        f.write_str("]")
+/// Writes the problem between the operation and the ids for Microsoft's support.
+fn write_with_call(f: &mut fmt::Formatter<'_>, problem: &str, call: &CallReport) -> fmt::Result {
+    write!(f, "{}: {problem}", call.operation())?;
+    if call.attempts() > 1 {
+        // Not as a float, whose formatting would be linked into every program.
+        let elapsed = call.elapsed();
+        let tenths = elapsed.as_secs() * 10 + u64::from(elapsed.subsec_millis() + 50) / 100;
+        write!(f, " ({} attempts in {}.{} s)", call.attempts(), tenths / 10, tenths % 10)?;
     }
+    write!(f, " [host {}, api-version {}", call.host, call.api_version)?;
+    write!(f, ", client-request-id {}", call.client_request_id())?;
+    for (name, value) in [("ms-cv", call.ms_cv()), ("x-azure-ref", call.azure_ref())] {
+        if let Some(value) = value {
+            write!(f, ", {name} {value}")?;
+        }
+    }
+    f.write_str("]")
 }
 
 impl fmt::Debug for Error {
@@ -375,7 +283,7 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+        self.inner.source.as_deref().map(|source| source as &(dyn StdError + 'static))
     }
 }
 
@@ -384,4 +292,26 @@ impl UnwindSafe for Error {}
 impl RefUnwindSafe for Error {}
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_text_rounds_the_elapsed_time_to_tenths_of_seconds() {
+        for (millis, told) in [(12_349, "12.3"), (12_350, "12.4"), (59_999, "60.0"), (49, "0.0")] {
+            let mut error = Error::new(ErrorKind::Timeout, "no response");
+            error.inner.call = Some(CallReport {
+                operation: "create_user",
+                host: "h".to_owned(),
+                api_version: "v".to_owned(),
+                client_request_id: "id".to_owned(),
+                attempts: 2,
+                elapsed: Duration::from_millis(millis),
+                status: None,
+                ms_cv: None,
+                azure_ref: None,
+                error: None,
+            });
+            assert!(error.to_string().contains(&format!(" (2 attempts in {told} s) ")), "{error}");
+        }
+    }
+}

@@ -1,10 +1,8 @@
-//! One HTTP exchange: the client's only IO, and the meaning of its responses.
+//! One HTTP exchange: the client's only IO, and what it yields.
 
-pub(crate) mod decode;
 pub(crate) mod failure;
-mod keeping;
-pub(crate) mod outcome;
+pub(crate) mod members;
 mod proxy;
-pub(crate) mod reply;
+pub(crate) mod response;
 pub(crate) mod tls;
 pub(crate) mod transport;

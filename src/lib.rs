@@ -29,9 +29,6 @@
 //! | revoke all tokens of a user | [`revoke_tokens`](CommunicationIdentityClient::revoke_tokens) |
 //! | delete a user | [`delete_user`](CommunicationIdentityClient::delete_user) |
 //! | exchange a Teams user's token | [`exchange_teams_user_token`](CommunicationIdentityClient::exchange_teams_user_token) |
-//! | create a user with a custom id (preview) | [`create_user_with_custom_id`](CommunicationIdentityClient::create_user_with_custom_id) |
-//! | the same, with a token (preview) | [`create_user_and_token_with_custom_id`](CommunicationIdentityClient::create_user_and_token_with_custom_id) |
-//! | read a user's record (preview) | [`get_user`](CommunicationIdentityClient::get_user) |
 //!
 //! The [recipes](guide::recipes) combine them: a token per user in a table, deletion by file, key
 //! rotation, async code. If you know an official SDK, read [what is different](guide::official_sdks), or
@@ -50,19 +47,23 @@
 //!
 //! One client serves all threads of a program and keeps its connections: create one and clone it.
 //!
-//! A client uses the proxy that `ALL_PROXY`, `HTTPS_PROXY` or `HTTP_PROXY` names when it is built, except
-//! for hosts in `NO_PROXY` and for loopback hosts. With `Tls::PlatformVerifier` and
-//! `Tls::NativeTls`, `SSL_CERT_FILE` and `SSL_CERT_DIR` count on Linux. The crate reads no other
-//! environment variables.
+//! # Environment
+//!
+//! A client for an https endpoint reads the proxy when it is built, as curl, Python and Go do:
+//! `https_proxy` or `HTTPS_PROXY`, otherwise `all_proxy` or `ALL_PROXY`. An empty variable counts as unset.
+//! The hosts in `no_proxy` or `NO_PROXY` are exempt: a list separated by commas, in which each name
+//! matches itself and every name below it, with an optional port, and `*` matches all. Loopback hosts
+//! never use a proxy. With `Tls::PlatformVerifier` and `Tls::NativeTls`, `SSL_CERT_FILE` and
+//! `SSL_CERT_DIR` are honored on Linux. The crate reads no other environment variables.
 //!
 //! # Errors, retries and deadlines
 //!
 //! Every failure is an [`Error`]: its [`kind`](Error::kind) is what to branch on, and its text says what
 //! to do. See [errors](guide::errors) and, by symptom, [troubleshooting](guide::troubleshooting).
 //!
-//! Failed attempts are retried up to three times, for at most 100 seconds, if that does no harm. Creating
-//! a user is retried only if it is known, or the response says, that none was created: see
-//! [retries](guide::retries).
+//! Failed attempts are retried up to three times, for at most 100 seconds, when repeating is safe; every
+//! attempt gets a fresh signature. Creating a user is retried only if it is known, or the response says,
+//! that none was created: see [retries](guide::retries).
 //!
 //! # Secrets
 //!
@@ -76,8 +77,8 @@
 //!
 //! # Features
 //!
-//! Features add choices, and [`Tls`] makes the choice: enabling one beside `rustls` changes nothing by
-//! itself.
+//! Enabling a TLS feature only makes it available: select it with
+//! [`tls`](CommunicationIdentityClientBuilder::tls).
 //!
 //! | Feature | Adds |
 //! |---|---|
@@ -105,6 +106,7 @@
     )
 )]
 
+mod access_key;
 mod api_version;
 mod auth;
 mod client;
@@ -114,6 +116,8 @@ mod error;
 mod http;
 mod identifier;
 mod operation;
+mod report;
+mod sanitize;
 mod timestamp;
 mod token;
 mod user;
@@ -135,17 +139,16 @@ mod readme {}
 pub use ureq;
 
 // The official SDKs' names for these types: rustdoc finds the aliases of re-exports only here.
+#[doc(alias = "AzureKeyCredential")]
+#[doc(alias = "KeyCredential")]
+pub use access_key::AccessKey;
+pub use access_key::{RequestToSign, SignedHeaders};
 #[doc(alias = "CommunicationIdentityServiceVersion")]
 #[doc(alias = "ServiceVersion")]
 pub use api_version::ApiVersion;
-#[doc(alias = "AzureKeyCredential")]
-#[doc(alias = "KeyCredential")]
-pub use auth::access_key::AccessKey;
-pub use auth::access_key::{RequestToSign, SignedHeaders};
-pub use auth::bearer::{BearerToken, Credential, TokenCredential};
+pub use auth::credential::{BearerToken, Credential};
 pub use client::CommunicationIdentityClient;
 pub use client::builder::CommunicationIdentityClientBuilder;
-pub use client::report::CallReport;
 #[doc(alias = "RetryOptions")]
 pub use client::retry::RetryPolicy;
 #[doc(alias = "AzureCommunicationTokenCredential")]
@@ -159,18 +162,17 @@ pub use endpoint::Endpoint;
 #[doc(alias = "RequestFailedException")]
 #[doc(alias = "RestError")]
 pub use error::Error;
-pub use error::{ErrorDetail, ErrorKind};
+pub use error::ErrorKind;
 pub use http::tls::Tls;
 #[doc(alias = "CommunicationCloudEnvironment")]
 pub use identifier::CommunicationCloud;
 pub use identifier::CommunicationIdentifier;
+pub use report::CallReport;
 #[doc(alias = "CommunicationAccessToken")]
 #[doc(alias = "CommunicationUserToken")]
 pub use token::AccessToken;
 pub use token::TokenRequest;
 #[doc(alias = "CommunicationTokenScope")]
 pub use token::TokenScope;
-#[doc(alias = "CommunicationUserDetail")]
-pub use user::CommunicationUserDetails;
 #[doc(alias = "CommunicationUser")]
 pub use user::CommunicationUserIdentifier;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value, json};
 
 use crate::error::Error;
 
@@ -232,9 +233,9 @@ impl TokenRequest {
         self
     }
 
-    /// The scopes, of which there must be at least one: without any, the service creates a user but no
-    /// token.
-    pub(crate) fn scopes(&self) -> Result<&[TokenScope], Error> {
+    /// Checks the request, and returns it as JSON with the scopes under this name.
+    pub(crate) fn to_json(&self, scopes_name: &str) -> Result<Value, Error> {
+        // Without any scopes, the service creates a user but no token.
         if self.scopes.is_empty() {
             return Err(Error::invalid_input(
                 "scopes are empty: name at least one, such as \"voip\" or \"chat\"",
@@ -245,20 +246,24 @@ impl TokenRequest {
                 "a scope is blank: name one, such as \"voip\" or \"chat\"",
             ));
         }
-        Ok(&self.scopes)
-    }
-
-    /// The lifetime in the unit of the wire. Whether it is in range is for the service to judge.
-    pub(crate) fn expires_in_minutes(&self) -> Result<Option<u64>, Error> {
-        let Some(lifetime) = self.expires_in else { return Ok(None) };
-        let whole = lifetime.as_secs().is_multiple_of(60) && lifetime.subsec_nanos() == 0;
-        if !whole || lifetime.is_zero() {
-            return Err(Error::invalid_input(format!(
-                "expires_in is {lifetime:?}: expected whole minutes, at least one (the service accepts 60 to 1440)"
-            )));
+        let mut body = Map::new();
+        body.insert(scopes_name.to_owned(), json!(self.scopes));
+        if let Some(lifetime) = self.expires_in {
+            body.insert("expiresInMinutes".to_owned(), whole_minutes(lifetime)?.into());
         }
-        Ok(Some(lifetime.as_secs() / 60))
+        Ok(Value::Object(body))
     }
+}
+
+/// Returns the lifetime in the unit of the wire. Whether it is in range is for the service to judge.
+fn whole_minutes(lifetime: Duration) -> Result<u64, Error> {
+    let is_whole = lifetime.as_secs().is_multiple_of(60) && lifetime.subsec_nanos() == 0;
+    if !is_whole || lifetime.is_zero() {
+        return Err(Error::invalid_input(format!(
+            "expires_in is {lifetime:?}: expected whole minutes, at least one (the service accepts 60 to 1440)"
+        )));
+    }
+    Ok(lifetime.as_secs() / 60)
 }
 
 /// From an array, a slice, a `Vec` or any other collection.
@@ -280,7 +285,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_scope_is_its_text() {
+    fn token_scope_is_its_text() {
         for name in ["chat", "voip.join", "something.new"] {
             let scope = TokenScope::from(name);
             assert_eq!((scope.as_str(), scope.as_ref(), &*scope.to_string()), (name, name, name));
@@ -288,13 +293,17 @@ mod tests {
     }
 
     #[test]
-    fn a_lifetime_is_whole_minutes() {
-        let minutes =
-            |lifetime| TokenRequest::new(["voip"]).expires_in(lifetime).expires_in_minutes();
-        assert_eq!(minutes(Duration::from_secs(5_400)).unwrap(), Some(90));
-        // The range is for the service to judge.
-        assert_eq!(minutes(Duration::from_secs(60)).unwrap(), Some(1));
-        assert_eq!(minutes(Duration::from_secs(60 * 100_000)).unwrap(), Some(100_000));
+    fn token_request_takes_whole_minutes() {
+        let body = |request: TokenRequest| request.to_json("scopes").map(|json| json.to_string());
+        let request = TokenRequest::new(["chat", "voip"]);
+        assert_eq!(body(request.clone()).unwrap(), r#"{"scopes":["chat","voip"]}"#);
+        let minutes = |lifetime| body(request.clone().expires_in(lifetime));
+        for (lifetime, expected) in [(5_400, 90), (60, 1), (60 * 100_000, 100_000)] {
+            // The range is for the service to judge.
+            let json = minutes(Duration::from_secs(lifetime)).unwrap();
+            let member = format!("\"expiresInMinutes\":{expected},");
+            assert!(json.contains(&member), "{json}");
+        }
         for (lifetime, shown) in [
             (Duration::ZERO, "0ns"),
             (Duration::from_secs(3_690), "3690s"),
@@ -310,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn expiry_is_told_for_any_instant() {
+    fn access_token_tells_its_expiry_for_any_instant() {
         let ends = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
         let token = AccessToken::new(String::new(), ends, String::new());
         let second = Duration::from_secs(1);
@@ -323,13 +332,13 @@ mod tests {
     }
 
     #[test]
-    fn scopes_are_given_and_not_blank() {
+    fn token_request_requires_scopes_that_are_not_blank() {
         assert_eq!(
-            TokenRequest::new(Vec::<TokenScope>::new()).scopes().unwrap_err().to_string(),
+            TokenRequest::new(Vec::<TokenScope>::new()).to_json("scopes").unwrap_err().to_string(),
             "scopes are empty: name at least one, such as \"voip\" or \"chat\"",
         );
         assert_eq!(
-            TokenRequest::new(["chat", " "]).scopes().unwrap_err().to_string(),
+            TokenRequest::new(["chat", " "]).to_json("scopes").unwrap_err().to_string(),
             "a scope is blank: name one, such as \"voip\" or \"chat\"",
         );
     }

@@ -1,14 +1,13 @@
-//! The id of a communication user, and the service's record of the user.
+//! The id of a communication user.
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::SystemTime;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::Error;
-use crate::error::excerpt::is_invisible;
+use crate::sanitize::is_invisible;
 
 /// Many times the length of a usual id, 79 bytes.
 const MAX_BYTES: usize = 1024;
@@ -60,7 +59,7 @@ impl FromStr for CommunicationUserIdentifier {
     /// separators or text-direction marks; or if it is `.` or `..`, which would address something other
     /// than a user.
     fn from_str(id: &str) -> Result<Self, Error> {
-        let flaw = match id {
+        let problem = match id {
             _ if id.trim().is_empty() => "is empty",
             "." | ".." => "is a path",
             // Most likely a line of a file.
@@ -72,7 +71,7 @@ impl FromStr for CommunicationUserIdentifier {
             _ if id.len() > MAX_BYTES => "is longer than 1024 bytes",
             _ => return Ok(Self(id.to_owned())),
         };
-        Err(Error::invalid_input(format!("user id {flaw}: expected 8:acs:<resource>_<user>")))
+        Err(Error::invalid_input(format!("user id {problem}: expected 8:acs:<resource>_<user>")))
     }
 }
 
@@ -108,53 +107,6 @@ impl Serialize for CommunicationUserIdentifier {
 impl<'de> Deserialize<'de> for CommunicationUserIdentifier {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
-    }
-}
-
-/// The service's record of a user (preview).
-///
-/// Returned by
-/// [`create_user_with_custom_id`](crate::CommunicationIdentityClient::create_user_with_custom_id)
-/// and [`get_user`](crate::CommunicationIdentityClient::get_user).
-///
-/// # Examples
-///
-/// ```
-/// # use acs_identity::{ApiVersion, CommunicationIdentityClient, emulator::Emulator};
-/// # let emulator = Emulator::start()?;
-/// # let text = emulator.connection_string();
-/// let client = CommunicationIdentityClient::builder_from_connection_string(&text)?
-///     .api_version(ApiVersion::V2025_03_02_PREVIEW)
-///     .build()?;
-/// let details = client.create_user_with_custom_id("alice@example.com")?;
-/// assert_eq!(details.custom_id(), Some("alice@example.com"));
-/// client.issue_token(details.identifier(), ["chat"])?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CommunicationUserDetails {
-    pub(crate) identifier: CommunicationUserIdentifier,
-    pub(crate) custom_id: Option<String>,
-    pub(crate) last_token_issued_at: Option<SystemTime>,
-}
-
-impl CommunicationUserDetails {
-    /// Returns the user's id.
-    #[must_use]
-    pub fn identifier(&self) -> &CommunicationUserIdentifier {
-        &self.identifier
-    }
-
-    /// Returns the custom id that the user was created with, if any.
-    #[must_use]
-    pub fn custom_id(&self) -> Option<&str> {
-        self.custom_id.as_deref()
-    }
-
-    /// Returns when a token was last issued for the user, to the second; `None` before the first.
-    #[must_use]
-    pub fn last_token_issued_at(&self) -> Option<SystemTime> {
-        self.last_token_issued_at
     }
 }
 

@@ -20,77 +20,55 @@ struct State<T> {
     /// When to try to renew the value, although it is still valid.
     renew_from: SystemTime,
     is_fetching: bool,
-    /// How many fetches have ended.
-    fetches: u64,
-    /// The number of the fetch that failed last, and its error, for those who waited for it.
-    failure: Option<(u64, Error)>,
 }
 
 impl<T: Clone> Cache<T> {
     pub(crate) fn new(margin: Duration) -> Self {
-        let state = State {
-            value: None,
-            renew_from: SystemTime::UNIX_EPOCH,
-            is_fetching: false,
-            fetches: 0,
-            failure: None,
-        };
+        let state = State { value: None, renew_from: SystemTime::UNIX_EPOCH, is_fetching: false };
         Self { margin, state: Mutex::new(state), fetch_ended: Condvar::new() }
     }
 
-    /// Returns the value, and fetches it together with its expiry if necessary. `None` if another
-    /// caller's fetch took longer than `patience`.
+    /// Returns the value, and fetches it together with its expiry if necessary. `None` if the fetches of
+    /// other callers took longer than `max_wait`.
     pub(crate) fn get(
         &self,
         now: impl Fn() -> SystemTime,
-        patience: Duration,
+        max_wait: Duration,
         fetch: impl FnOnce() -> Result<(T, SystemTime), Error>,
     ) -> Option<Result<T, Error>> {
-        // One that cannot be told is as good as none.
-        let end_of_patience = Instant::now().checked_add(patience);
+        // `None` if the deadline overflows: wait without one.
+        let deadline = Instant::now().checked_add(max_wait);
         let mut state = self.lock();
         loop {
             let at = now();
-            if let Some(value) =
-                state.valid(at).filter(|_| state.is_fetching || at < state.renew_from)
-            {
+            let is_fresh = |state: &State<T>| state.is_fetching || at < state.renew_from;
+            if let Some(value) = state.valid(at).filter(|_| is_fresh(&state)) {
                 return Some(Ok(value));
             }
             if !state.is_fetching {
                 break;
             }
-            let before = state.fetches;
-            let left = end_of_patience
-                .map_or(patience, |end| end.saturating_duration_since(Instant::now()));
-            let waited =
-                self.fetch_ended.wait_timeout_while(state, left, |state| state.fetches == before);
-            let (now_state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            let left = deadline.map_or(max_wait, |at| at.saturating_duration_since(Instant::now()));
+            let waited = self.fetch_ended.wait_timeout_while(state, left, |it| it.is_fetching);
+            let (after, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             if timeout.timed_out() {
                 return None;
             }
-            if let Some((_, failure)) = now_state.failure.as_ref().filter(|it| it.0 >= before) {
-                return Some(Err(failure.clone()));
-            }
-            // The fetch ended with a value, or with a panic, after which the next in line fetches.
-            state = now_state;
+            state = after;
         }
         state.is_fetching = true;
         drop(state);
         let fetching = Fetching(self);
         let fetched = fetch();
-        let at = now();
-        let mut state = self.lock();
-        let result = state.settle(fetched, at, self.margin);
-        state.failure = result.as_ref().err().map(|error| (state.fetches, error.clone()));
-        drop(state);
+        let result = self.lock().store(fetched, now(), self.margin);
         drop(fetching);
         Some(result)
     }
 
-    /// Drops the value if it is this one, so that the next caller fetches another.
-    pub(crate) fn forget(&self, is_it: impl FnOnce(&T) -> bool) {
+    /// Drops the value if it is the one meant, so that the next caller fetches another.
+    pub(crate) fn invalidate_if(&self, predicate: impl FnOnce(&T) -> bool) {
         let mut state = self.lock();
-        if state.value.as_ref().is_some_and(|(value, _)| is_it(value)) {
+        if state.value.as_ref().is_some_and(|(value, _)| predicate(value)) {
             state.value = None;
         }
     }
@@ -108,10 +86,7 @@ struct Fetching<'a, T>(&'a Cache<T>);
 
 impl<T> Drop for Fetching<'_, T> {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.is_fetching = false;
-        state.fetches += 1;
-        drop(state);
+        self.0.lock().is_fetching = false;
         self.0.fetch_ended.notify_all();
     }
 }
@@ -122,7 +97,7 @@ impl<T: Clone> State<T> {
     }
 
     /// Stores the result of a fetch. A failure counts only if there is no valid value left.
-    fn settle(
+    fn store(
         &mut self,
         fetched: Result<(T, SystemTime), Error>,
         now: SystemTime,
@@ -151,7 +126,7 @@ mod tests {
     use super::*;
     use crate::error::ErrorKind;
 
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const MAX_WAIT: Duration = Duration::from_secs(10);
 
     #[derive(Clone, Debug, PartialEq)]
     struct Value(&'static str, u64);
@@ -163,12 +138,12 @@ mod tests {
     fn get(cache: &Cache<Value>, now: u64, fetched: Result<Value, ()>) -> Result<&'static str, ()> {
         let failed = || Error::new(ErrorKind::Credential, "failed");
         let fetched = || fetched.map(|value| (value.clone(), at(value.1))).map_err(|()| failed());
-        let value = cache.get(|| at(now), PATIENCE, fetched).unwrap();
+        let value = cache.get(|| at(now), MAX_WAIT, fetched).unwrap();
         value.map(|value| value.0).map_err(|_| ())
     }
 
     #[test]
-    fn a_value_is_renewed_shortly_before_its_end() {
+    fn cache_renews_a_value_shortly_before_its_end() {
         let cache = Cache::new(Duration::from_secs(10));
         assert_eq!(get(&cache, 0, Err(())), Err(()));
         assert_eq!(get(&cache, 0, Ok(Value("first", 100))), Ok("first"));
@@ -177,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_life_is_used_by_half() {
+    fn cache_uses_half_of_a_short_life() {
         let cache = Cache::new(Duration::from_secs(10));
         assert_eq!(get(&cache, 0, Ok(Value("short", 8))), Ok("short"));
         assert_eq!(get(&cache, 3, Ok(Value("unused", 100))), Ok("short"));
@@ -185,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_renewal_leaves_the_value_until_it_ends() {
+    fn cache_keeps_the_value_after_a_failed_renewal_until_it_ends() {
         let cache = Cache::new(Duration::from_secs(10));
         assert_eq!(get(&cache, 0, Ok(Value("first", 100))), Ok("first"));
         assert_eq!(get(&cache, 90, Err(())), Ok("first"));
@@ -198,7 +173,7 @@ mod tests {
 
     /// While another caller fetches, a valid value is used and an expired one is waited for.
     #[test]
-    fn only_a_valid_value_is_used_while_another_is_fetched() {
+    fn cache_returns_only_a_valid_value_while_another_is_fetched() {
         let cache = Cache::new(Duration::from_secs(10));
         assert_eq!(get(&cache, 0, Ok(Value("first", 100))), Ok("first"));
         cache.lock().is_fetching = true;
@@ -210,12 +185,12 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_forgotten_is_fetched_anew() {
+    fn cache_fetches_again_after_an_invalidation() {
         let cache = Cache::new(Duration::ZERO);
         assert_eq!(get(&cache, 0, Ok(Value("first", 100))), Ok("first"));
-        cache.forget(|value| value.0 == "another");
+        cache.invalidate_if(|value| value.0 == "another");
         assert_eq!(get(&cache, 0, Ok(Value("unused", 100))), Ok("first"));
-        cache.forget(|value| value.0 == "first");
+        cache.invalidate_if(|value| value.0 == "first");
         assert_eq!(get(&cache, 0, Ok(Value("second", 100))), Ok("second"));
     }
 
@@ -228,7 +203,7 @@ mod tests {
             waiting.fetch_add(1, Ordering::SeqCst);
             let value = cache.get(
                 || at(0),
-                PATIENCE,
+                MAX_WAIT,
                 || {
                     fetches.fetch_add(1, Ordering::SeqCst);
                     while waiting.load(Ordering::SeqCst) < 16 {
@@ -250,48 +225,48 @@ mod tests {
     }
 
     #[test]
-    fn many_callers_fetch_once() {
+    fn cache_fetches_once_for_many_callers() {
         assert_eq!(together(|| Ok(Value("one", 100))), ["one"; 16]);
     }
 
+    /// One at a time, and each reports its own failure.
     #[test]
-    fn a_failure_is_shared_by_those_who_waited() {
-        let failed = || Err(Error::new(ErrorKind::Credential, "no luck"));
-        assert_eq!(together(failed), ["no luck"; 16]);
-    }
-
-    /// However many fetches follow each other, every caller gets the error of its own.
-    #[test]
-    fn no_outcome_is_taken_for_another() {
+    fn cache_lets_waiting_callers_fetch_after_a_failure() {
         let cache = Cache::<Value>::new(Duration::ZERO);
+        let (fetches, at_once) = (AtomicU32::new(0), AtomicU32::new(0));
         thread::scope(|scope| {
-            for _ in 0..32 {
+            for _ in 0..16 {
                 scope.spawn(|| {
-                    for _ in 0..200 {
-                        let failed = || Err(Error::new(ErrorKind::Connection, "the real reason"));
-                        let error = cache.get(|| at(0), PATIENCE, failed).unwrap().unwrap_err();
-                        assert_eq!(error.to_string(), "the real reason");
-                    }
+                    let failed = || {
+                        fetches.fetch_add(1, Ordering::SeqCst);
+                        assert_eq!(at_once.fetch_add(1, Ordering::SeqCst), 0, "one at a time");
+                        thread::yield_now();
+                        at_once.fetch_sub(1, Ordering::SeqCst);
+                        Err(Error::new(ErrorKind::Connection, "the real reason"))
+                    };
+                    let error = cache.get(|| at(0), MAX_WAIT, failed).unwrap().unwrap_err();
+                    assert_eq!(error.to_string(), "the real reason");
                 });
             }
         });
+        assert_eq!(fetches.into_inner(), 16);
     }
 
     #[test]
-    fn nobody_waits_for_ever() {
+    fn cache_bounds_the_wait_for_another_fetch() {
         let cache = Cache::<Value>::new(Duration::ZERO);
-        // A fetch that asks its own cache waits for itself.
+        // A fetch that asks its own cache would deadlock without the bound.
         let inner = || cache.get(|| at(0), Duration::from_millis(10), || panic!("one at a time"));
         let outer = || match inner() {
             None => Ok((Value("outer", 1), at(1))),
             Some(_) => panic!("it cannot have ended"),
         };
-        assert_eq!(cache.get(|| at(0), PATIENCE, outer).unwrap().unwrap().0, "outer");
+        assert_eq!(cache.get(|| at(0), MAX_WAIT, outer).unwrap().unwrap().0, "outer");
     }
 
-    /// Even if an earlier fetch failed: those who come later do not get its error.
+    /// Even if an earlier fetch failed.
     #[test]
-    fn a_panic_leaves_the_fetch_to_the_next_in_line() {
+    fn cache_leaves_the_fetch_to_the_next_caller_after_a_panic() {
         let cache = Cache::<Value>::new(Duration::ZERO);
         assert_eq!(get(&cache, 0, Err(())), Err(()));
         let is_waiting = AtomicU32::new(0);
@@ -299,7 +274,7 @@ mod tests {
             let panicking = scope.spawn(|| {
                 cache.get(
                     || at(0),
-                    PATIENCE,
+                    MAX_WAIT,
                     || {
                         is_waiting.store(1, Ordering::SeqCst);
                         while is_waiting.load(Ordering::SeqCst) < 2 {
@@ -319,9 +294,9 @@ mod tests {
     }
 
     #[test]
-    fn a_fetch_that_panics_does_not_stand_in_the_way() {
+    fn cache_survives_a_fetch_that_panics() {
         let cache = Cache::new(Duration::ZERO);
-        let fetch = || cache.get(|| at(0), PATIENCE, || panic!("the source's own"));
+        let fetch = || cache.get(|| at(0), MAX_WAIT, || panic!("the source's own"));
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(fetch));
         assert!(panicked.is_err());
         assert_eq!(get(&cache, 0, Ok(Value("next", 100))), Ok("next"));

@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::sync::atomic::AtomicI64;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use ureq::http::HeaderValue;
 
 use crate::api_version::ApiVersion;
-use crate::auth::bearer::Credential;
+use crate::auth::credential::Credential;
 use crate::client::CommunicationIdentityClient;
 use crate::client::call::Core;
 use crate::client::clock::{Clock, SystemClock};
@@ -16,9 +16,9 @@ use crate::client::retry::RetryPolicy;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::http::tls::Tls;
-use crate::http::transport::{Limits, Transport};
+use crate::http::transport::{Timeouts, Transport};
 
-const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 const USER_AGENT: &str = concat!("acs-identity/", env!("CARGO_PKG_VERSION"));
 
@@ -91,7 +91,7 @@ impl CommunicationIdentityClientBuilder {
     }
 
     /// Limits how long connecting may take, including the proxy and the TLS handshake. Defaults to
-    /// 10 s.
+    /// 5 s.
     ///
     /// The limit holds within 10 %, with two exceptions: name resolution by the system is not limited,
     /// and neither is a proxy that sends its own response a byte at a time.
@@ -159,32 +159,19 @@ impl CommunicationIdentityClientBuilder {
     ///
     /// The client sets what it depends on with every request: timeouts, statuses as responses, no
     /// redirects, and at most 24 KiB of response head. Settings on a request make ureq build the TLS
-    /// configuration again for each new connection, and resume no TLS session. To avoid this cost,
-    /// give the agent the first five settings of the example. Its timeouts must not exceed those of the
-    /// client, nor together exceed the deadline. The client then uses the agent as it is, and the
-    /// agent's limit on the head of a response in place of 24 KiB.
+    /// configuration again for each new connection, and resume no TLS session.
     ///
-    /// With your own agent, a create that finds the host or the network unreachable is in doubt: a
-    /// connection that stands can end like that, too, and what the agent has sent is not known.
-    ///
-    /// Middleware must not change the request: its bytes are signed. Give the agent no other use, not even
-    /// by a second client: a create could then be sent on a connection that its server is about to close.
+    /// Middleware must not change the request: its bytes are signed, and whether they were sent decides on
+    /// retries. Use the agent for this client only.
     ///
     /// # Examples
     ///
     /// ```
-    /// use std::time::Duration;
-    ///
     /// use acs_identity::CommunicationIdentityClient;
     /// use acs_identity::ureq::{Agent, Proxy};
     ///
     /// # let text = "endpoint=https://contoso.communication.azure.com/;accesskey=c2VjcmV0";
     /// let agent = Agent::config_builder()
-    ///     .http_status_as_error(false)
-    ///     .max_redirects(0)
-    ///     .timeout_connect(Some(Duration::from_secs(10)))
-    ///     .timeout_recv_response(Some(Duration::from_secs(30)))
-    ///     .timeout_recv_body(Some(Duration::from_secs(30)))
     ///     .proxy(Some(Proxy::new("http://proxy.example.com:3128").unwrap()))
     ///     .build()
     ///     .new_agent();
@@ -210,7 +197,7 @@ impl CommunicationIdentityClientBuilder {
 
     /// Sets whether the client corrects clock skew. Defaults to true.
     ///
-    /// The service rejects requests whose date is too far from its own time. If it responds with 401,
+    /// The service rejects requests with a date too far from its own time. If it responds with 401,
     /// and its `Date` differs from this machine's clock by more than four minutes and at most one day,
     /// the client signs the request once more with the service's time. If that is accepted, the client
     /// and its clones keep the correction, which
@@ -240,9 +227,9 @@ impl CommunicationIdentityClientBuilder {
     /// - [`root_certificates`](Self::root_certificates) is not valid PEM, or has no certificate;
     /// - [`tls`](Self::tls) or root certificates are set together with an [`agent`](Self::agent);
     /// - the endpoint is https, and the crate was built without a TLS feature;
-    /// - the proxy variable that applies (the first set of `ALL_PROXY`, `HTTPS_PROXY` and
-    ///   `HTTP_PROXY`) does not name an http or https proxy, but SOCKS, for example. The text names the
-    ///   variable and never its value. Variables are not read for loopback hosts.
+    /// - the [proxy variable](crate#environment) in effect does not name an http or https proxy, but
+    ///   SOCKS, for example, or has characters that must be percent-encoded. The text names the variable
+    ///   and never its value.
     ///
     /// The last two do not apply if you bring an [`agent`](Self::agent).
     pub fn build(self) -> Result<CommunicationIdentityClient, Error> {
@@ -253,12 +240,12 @@ impl CommunicationIdentityClientBuilder {
     /// Checks the settings and assembles what all clones share.
     fn core(self) -> Result<Core, Error> {
         let api_version = self.api_version.checked()?;
-        let deadline = self.retry_policy.limit();
+        let deadline = self.retry_policy.deadline;
         if self.timeout.is_zero() || self.connect_timeout.is_zero() || deadline.is_zero() {
             return Err(Error::invalid_input("timeouts must be greater than zero"));
         }
         let user_agent = user_agent(self.application_id.as_deref())?;
-        let limits = Limits::new(self.connect_timeout, self.timeout);
+        let timeouts = Timeouts { connect: self.connect_timeout, response: self.timeout };
         let roots = self.root_certificates.as_deref();
         let transport = match self.agent {
             Some(_) if self.tls.is_some() || roots.is_some() => {
@@ -266,10 +253,10 @@ impl CommunicationIdentityClientBuilder {
                     "an agent brings its own TLS: set tls and root_certificates there",
                 ));
             }
-            Some(agent) => Transport::with_agent(agent, limits)?,
+            Some(agent) => Transport::with_agent(agent, timeouts)?,
             None => {
                 let tls = self.tls.or(Tls::DEFAULT);
-                Transport::new(&self.endpoint, &user_agent, tls, roots, limits, deadline)?
+                Transport::new(&self.endpoint, &user_agent, tls, roots, timeouts, deadline)?
             }
         };
         let header = |text: &str| {
@@ -289,6 +276,7 @@ impl CommunicationIdentityClientBuilder {
             clock: self.clock,
             clock_correction: self.clock_correction,
             clock_offset: AtomicI64::new(0),
+            create_lost: Mutex::new(None),
         })
     }
 }
@@ -316,7 +304,7 @@ fn user_agent(application_id: Option<&str>) -> Result<String, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::access_key::AccessKey;
+    use crate::access_key::AccessKey;
 
     fn builder() -> CommunicationIdentityClientBuilder {
         let endpoint = "http://localhost".parse().unwrap();
@@ -338,7 +326,7 @@ mod tests {
     #[test]
     fn the_defaults_are_those_of_the_documentation() {
         let builder = builder();
-        assert_eq!(builder.connect_timeout, Duration::from_secs(10));
+        assert_eq!(builder.connect_timeout, Duration::from_secs(5));
         assert_eq!(builder.timeout, Duration::from_secs(30));
         let core = builder.core().unwrap();
         assert_eq!(core.api_version.as_str(), "2023-10-01");

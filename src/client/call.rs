@@ -1,31 +1,32 @@
-//! A *call* is one method call of the caller. It makes *attempts*, each signed anew for the instant at
-//! which it is sent.
+//! A *call* is one method call of the caller. It makes *attempts*, each signed for the instant at which it
+//! is sent.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use ureq::http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header};
+use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 
+use crate::access_key::RequestToSign;
 use crate::api_version::ApiVersion;
-use crate::auth::access_key::RequestToSign;
 use crate::auth::attempt::{Authentication, service_time};
-use crate::auth::bearer::Credential;
+use crate::auth::credential::Credential;
 use crate::client::clock::Clock;
+use crate::client::failure;
 use crate::client::random::{random_u64, random_uuid};
-use crate::client::retry::{FailedAttempt, RetryPolicy};
+use crate::client::retry::RetryPolicy;
 use crate::endpoint::Endpoint;
-use crate::error::advice::Refusal;
-use crate::error::excerpt::{excerpt, without_cut_word};
-use crate::error::{CallRecord, Error, ErrorKind, ServiceError};
-use crate::http::decode::{Undecodable, created_user};
-use crate::http::failure::Failure;
-use crate::http::outcome::Outcome;
-use crate::http::reply::{Flaw, Reply};
+use crate::error::{Error, ErrorKind};
+use crate::http::members::Malformed;
+use crate::http::response::Response;
 use crate::http::transport::Transport;
 use crate::operation::Operation;
+use crate::report::CallReport;
 
 const X_MS_CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
+
+/// How long creates avoid kept connections after one was lost.
+const DISTRUST: Duration = Duration::from_secs(10 * 60);
 
 /// What all clones of a client share.
 pub(crate) struct Core {
@@ -40,6 +41,9 @@ pub(crate) struct Core {
     pub(crate) clock_correction: bool,
     /// Seconds from our clock to the service's, or 0 until ours was found to be wrong.
     pub(crate) clock_offset: AtomicI64,
+    /// When a create ended in doubt without a complete response, as one does on a kept connection that the
+    /// server closes at that moment.
+    pub(crate) create_lost: Mutex<Option<Instant>>,
 }
 
 /// The state that all attempts of one call share.
@@ -50,10 +54,12 @@ pub(crate) struct Call<'a> {
     started: Instant,
     authentication: Authentication,
     attempts: u32,
-    /// Whether an attempt got a response.
-    responded: bool,
+    /// Of the last attempt.
+    response: Option<Response>,
+    /// Whether any attempt got a response.
+    has_responded: bool,
     /// Whether a failed attempt may have been processed.
-    in_doubt: bool,
+    is_in_doubt: bool,
 }
 
 impl Core {
@@ -65,9 +71,19 @@ impl Core {
         self.clock_offset.load(Ordering::Relaxed)
     }
 
-    /// The service's time, as far as it is known.
+    /// Returns the service's time, as far as it is known.
     pub(crate) fn service_time(&self) -> SystemTime {
         service_time(self.clock.now(), self.clock_offset())
+    }
+
+    fn has_lost_create(&self) -> bool {
+        let lost = *self.create_lost.lock().unwrap_or_else(PoisonError::into_inner);
+        lost.is_some_and(|at| self.clock.instant().saturating_duration_since(at) < DISTRUST)
+    }
+
+    fn note_lost_create(&self) {
+        let mut lost = self.create_lost.lock().unwrap_or_else(PoisonError::into_inner);
+        *lost = Some(self.clock.instant());
     }
 }
 
@@ -81,113 +97,106 @@ impl<'a> Call<'a> {
             started: core.clock.instant(),
             authentication: Authentication::new(credential, core.clock_offset()),
             attempts: 0,
-            responded: false,
-            in_doubt: false,
+            response: None,
+            has_responded: false,
+            is_in_doubt: false,
         }
     }
 
-    /// Makes attempts until one succeeds or another makes no sense.
-    ///
-    /// Returns the response of the success. For a delete, that may be one that says that the user no
-    /// longer exists.
-    pub(crate) fn run(&mut self) -> Result<Reply, Error> {
+    /// Makes attempts until one succeeds or no retry is allowed.
+    pub(crate) fn run<T>(
+        &mut self,
+        decode: impl Fn(&Response) -> Result<T, Malformed>,
+    ) -> Result<T, Error> {
+        let mut new_connection = self.operation.creates_user() && self.core.has_lost_create();
         loop {
-            let sent = self.core.clock.now();
-            let (failure, reply) = match self.attempt() {
-                Ok(reply) if self.is_success(&reply) => {
-                    self.keep_offset();
-                    return Ok(reply);
-                }
-                Ok(mut reply) => {
-                    self.responded = true;
-                    let service = reply.service_error();
-                    if self.is_done_already(&reply, &service) {
-                        self.keep_offset();
-                        return Ok(reply);
-                    }
-                    if reply.status == 401 {
-                        self.authentication.measure(sent, self.core.clock.now(), reply.date());
-                    }
-                    (self.failure(&mut reply, service), Some(reply))
-                }
-                Err(failure) => (failure, None),
+            let error = match self.attempt(new_connection, &decode) {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
             };
-            let Failure { outcome, error } = failure;
-            self.in_doubt |= outcome.maybe_processed;
+            self.is_in_doubt |= error.is_in_doubt();
+            // A retry never meets the condition that failed.
+            let is_incomplete = self.response.as_ref().is_none_or(Response::is_cut);
+            new_connection |= is_incomplete;
+            if is_incomplete && error.is_in_doubt() && self.operation.creates_user() {
+                self.core.note_lost_create();
+            }
 
-            let is_unauthenticated = reply.as_ref().is_some_and(|reply| {
-                reply.status == 401
-                    && !matches!(error.code(), Some("IdentityNotOwned" | "InvalidAccessToken"))
-            });
+            let is_unauthenticated = self.response.as_ref().is_some_and(|it| it.status == 401)
+                && !matches!(error.code(), Some("IdentityNotOwned" | "InvalidAccessToken"));
             if error.code().is_some() && !is_unauthenticated {
                 // The error is the service's own, so it accepted the signature.
                 self.keep_offset();
             }
-            let delay = self.core.retry_policy.next_delay(&FailedAttempt {
-                number: self.retries_counted(),
-                outcome,
-                reauthenticated: is_unauthenticated
-                    && self.authentication.recover(self.core.clock_correction),
-                repeatable: self.operation.repeatable,
-                server_delay: error.retry_after(),
-                elapsed: self.elapsed(),
-                jitter: u32::try_from(random_u64() % 401).unwrap_or_default(),
-            });
-            match delay {
-                Some(Duration::ZERO) => {}
-                Some(delay) => self.core.clock.sleep(delay),
-                None => return Err(self.failed(error, reply.as_ref())),
+            let number = self.counted_attempts();
+            let policy = &self.core.retry_policy;
+            let delay =
+                if is_unauthenticated && self.authentication.recover(self.core.clock_correction) {
+                    Duration::ZERO
+                } else if policy.allows_retry(number, &error, !self.operation.creates_user()) {
+                    let jitter = u32::try_from(random_u64() % 401).unwrap_or_default();
+                    policy.delay(number, error.retry_after(), jitter)
+                } else {
+                    return Err(self.conclude(error));
+                };
+            if delay >= self.time_left() {
+                return Err(self.conclude(error));
+            }
+            if !delay.is_zero() {
+                self.core.clock.sleep(delay);
             }
             // Sleeping may take longer than requested.
-            if self.time_to_begin().is_zero() {
-                return Err(self.failed(error, reply.as_ref()));
+            if self.time_left().is_zero() {
+                return Err(self.conclude(error));
             }
         }
     }
 
-    /// The facts of the call, for its error or an observer.
-    pub(crate) fn record(&self, reply: Option<&Reply>) -> CallRecord {
-        CallRecord {
+    /// Returns the facts of the call, for its error or an observer.
+    pub(crate) fn report(&self) -> CallReport {
+        let response = self.response.as_ref();
+        let id = |name| response.and_then(|it| it.correlation_id(name)).map(str::to_owned);
+        CallReport {
             operation: self.operation.name,
             host: self.core.endpoint.host().to_owned(),
             api_version: self.core.api_version.to_string(),
             client_request_id: self.client_request_id.to_str().unwrap_or_default().to_owned(),
             attempts: self.attempts,
             elapsed: self.elapsed(),
-            status: reply.map(|reply| reply.status.as_u16()),
-            ms_cv: self.correlation_id(reply, "ms-cv"),
-            azure_ref: self.correlation_id(reply, "x-azure-ref"),
+            status: response.map(|it| it.status.as_u16()),
+            ms_cv: id("ms-cv"),
+            azure_ref: id("x-azure-ref"),
+            error: None,
         }
     }
 
-    fn correlation_id(&self, reply: Option<&Reply>, name: &str) -> Option<String> {
-        let id = reply?.correlation_id(name)?;
-        (!self.authentication.has_sent(id)).then(|| id.to_owned())
-    }
-
-    /// The error for a success that cannot be used.
-    pub(crate) fn undecodable(&mut self, reply: &Reply, why: Undecodable) -> Error {
-        let Failure { outcome, mut error } = self.unusable(reply, why.problem);
-        if let Some(cause) = why.cause {
-            error = error.with_source(cause);
-        }
-        self.in_doubt |= outcome.maybe_processed;
-        self.failed(error, Some(reply))
-    }
-
-    /// Authenticates the request for this instant and sends it once.
-    fn attempt(&mut self) -> Result<Reply, Failure> {
-        let unsent = |error| Failure { outcome: Outcome::SETTLED, error };
-        let request = self.request().map_err(unsent)?;
-        if self.time_to_begin().is_zero() {
-            // A source of bearer tokens may take as long as it likes.
-            let problem =
-                "too little of the call's deadline was left when the request could be sent";
-            return Err(unsent(Error::new(ErrorKind::Connection, problem)));
+    /// Authenticates the request for this instant, sends it once, and interprets the response.
+    fn attempt<T>(
+        &mut self,
+        new_connection: bool,
+        decode: impl Fn(&Response) -> Result<T, Malformed>,
+    ) -> Result<T, Error> {
+        self.response = None;
+        let sent = self.core.clock.now();
+        let request = self.request()?;
+        let time_left = self.time_left();
+        if time_left.is_zero() {
+            // Fetching a bearer token is not bounded by the deadline.
+            return Err(Error::new(
+                ErrorKind::Connection,
+                "the call's deadline passed before the request could be sent",
+            ));
         }
         self.attempts += 1;
-        let Operation { body, repeatable, .. } = self.operation;
-        self.core.transport.send(request, body, self.time_left(), *repeatable)
+        let body = &self.operation.body;
+        let response = self.core.transport.send(request, body, time_left, new_connection)?;
+        self.has_responded = true;
+        if response.status == 401 {
+            self.authentication.measure(sent, self.core.clock.now(), response.date());
+        }
+        let result = self.interpret(&response, decode);
+        self.response = Some(response);
+        result
     }
 
     fn request(&mut self) -> Result<Request<()>, Error> {
@@ -210,8 +219,8 @@ impl<'a> Call<'a> {
         if !body.is_empty() {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        let patience = self.core.retry_policy.limit().saturating_sub(self.elapsed());
-        self.authentication.authenticate(&mut headers, &to_sign, || clock.now(), patience)?;
+        let max_wait = self.time_left();
+        self.authentication.authenticate(&mut headers, &to_sign, || clock.now(), max_wait)?;
 
         let mut request = Request::new(());
         *request.method_mut() = method.clone();
@@ -222,124 +231,68 @@ impl<'a> Call<'a> {
         Ok(request)
     }
 
-    /// Whether it is the operation's success, with its whole body.
-    fn is_success(&self, reply: &Reply) -> bool {
-        reply.status == self.operation.success && reply.flaw.is_none()
+    /// Decodes the operation's success; anything else is an error.
+    fn interpret<T>(
+        &self,
+        response: &Response,
+        decode: impl Fn(&Response) -> Result<T, Malformed>,
+    ) -> Result<T, Error> {
+        if response.status != self.operation.success || response.body_error.is_some() {
+            let now = self.core.clock.now();
+            let error = failure::unexpected(response, self.operation, &self.authentication, now);
+            if !self.is_already_deleted(response, &error) {
+                return Err(error);
+            }
+        }
+        // Before decoding, which may need the service's time.
+        self.keep_offset();
+        decode(response).map_err(|why| failure::malformed(response, self.operation, &why))
     }
 
-    /// Whether an earlier attempt did the work, so that this one found nothing left to do.
-    fn is_done_already(&self, reply: &Reply, service: &ServiceError) -> bool {
-        // The service responds to an unknown id as to one of another resource. It counts only if an
-        // earlier attempt may have deleted the user, and only in the service's own envelope.
-        let is_missing = match reply.status.as_u16() {
-            401 => service.code.as_deref() == Some("IdentityNotOwned"),
-            404 => service.code.is_some(),
+    /// Whether an earlier attempt deleted the user, so that this one found nothing left to delete.
+    ///
+    /// The service responds to an unknown id as to one of another resource. It counts only if an earlier
+    /// attempt may have deleted the user, and only with the service's own error code.
+    fn is_already_deleted(&self, response: &Response, error: &Error) -> bool {
+        let is_missing = match response.status.as_u16() {
+            401 => error.code() == Some("IdentityNotOwned"),
+            404 => error.code().is_some(),
             _ => false,
         };
-        is_missing && self.operation.missing_is_done && self.in_doubt
+        is_missing && self.is_in_doubt && self.operation.method == Method::DELETE
     }
 
-    /// The failure that a response other than the operation's success means.
-    fn failure(&self, reply: &mut Reply, service: ServiceError) -> Failure {
-        let mut failure = if reply.status.is_success() {
-            let problem = match reply.flaw {
-                Some(Flaw::TooLong) => "its body is longer than 1 MiB".to_owned(),
-                Some(Flaw::Cut(_)) => "its body broke off".to_owned(),
-                None => format!("{} was expected", self.operation.success),
-            };
-            self.unusable(reply, &problem)
-        } else {
-            self.refusal(reply, service)
-        };
-        if let Some(Flaw::Cut(cause)) = reply.flaw.take() {
-            failure.error = failure.error.with_source(cause);
-        }
-        failure
-    }
-
-    fn refusal(&self, reply: &Reply, service: ServiceError) -> Failure {
-        let refusal = Refusal {
-            status: reply.status.as_u16(),
-            service: &service,
-            retry_after: reply.retry_after(self.core.clock.now()),
-            location: reply.header("location"),
-            authenticated: self.authentication.means(),
-            clock_skew: self.authentication.notable_skew(),
-        };
-        let mut problem = describe(reply, &service);
-        if let Some(advice) = refusal.advice() {
-            problem.extend(["; ", &advice]);
-        }
-        let retry_after = refusal.retry_after;
-        let is_service = service.code.is_some() || retry_after.is_some();
-        let error = Error::new(ErrorKind::Service, problem)
-            .with_service(service)
-            .with_retry_after(retry_after);
-        Failure { outcome: Outcome::of_reply(reply, is_service), error }
-    }
-
-    /// The failure of a success that lacks what the operation returns.
-    fn unusable(&self, reply: &Reply, problem: &str) -> Failure {
-        let status = reply.status.as_str();
-        let mut problem = format!("the service reported success ({status}), but {problem}");
-        let user = created_user(reply).filter(|_| self.operation.creates_user);
-        let Some(user) = user else {
-            let error = Error::new(ErrorKind::Response, problem);
-            return Failure { outcome: Outcome::of_reply(reply, true), error };
-        };
-        let id = user.identifier();
-        let shown = excerpt(id);
-        if self.operation.repeatable {
-            // With a custom id, it may have existed before.
-            problem.extend(["; the user is ", &shown]);
-        } else {
-            problem.extend([
-                "; the user ",
-                &shown,
-                " was created: issue a token for it or delete it",
-            ]);
-        }
-        let error = Error::new(ErrorKind::Response, problem).with_created_user(id);
-        // The id is known: nothing is in doubt, and there is nothing to retry.
-        Failure { outcome: Outcome::SETTLED, error }
-    }
-
-    /// The error of the last attempt, with the facts of all of them.
-    fn failed(&self, error: Error, reply: Option<&Reply>) -> Error {
-        // Whatever the attempts did, they did it to the one user that has the custom id.
-        let is_known = self.operation.repeatable && error.created_user_id().is_some();
-        let in_doubt = self.in_doubt && !is_known;
-        let consequence = match (in_doubt, error.kind()) {
-            (false, ErrorKind::Connection) if !self.responded => Some("nothing was sent"),
-            (true, _) if !self.operation.repeatable => Some(
-                "an orphaned user may exist whose id nobody knows, and calling again creates another",
-            ),
-            (true, ErrorKind::Timeout | ErrorKind::Transport) => {
-                Some("the service may have processed the request; repeating it does no harm")
+    /// Completes the error of the last attempt with the facts of all of them.
+    fn conclude(&self, mut error: Error) -> Error {
+        let consequence = match (self.is_in_doubt, error.kind()) {
+            (false, ErrorKind::Connection) if !self.has_responded => "; nothing was sent",
+            (true, _) if self.operation.creates_user() => {
+                "; a user may have been created; its id is unknown, and calling again creates another"
             }
-            (true, ErrorKind::Connection | ErrorKind::Credential) => {
-                Some("an earlier attempt may have been processed; repeating it does no harm")
+            (true, ErrorKind::Connection | ErrorKind::Credential) if !error.is_in_doubt() => {
+                "; an earlier attempt may have been processed; repeating it does no harm"
             }
-            _ => None,
+            (true, ErrorKind::Connection | ErrorKind::Timeout | ErrorKind::Transport) => {
+                "; the service may have processed the request; repeating it does no harm"
+            }
+            _ => "",
         };
-        let error = match consequence {
-            Some(consequence) => error.with_consequence(consequence),
-            None => error,
-        };
-        let error = if in_doubt { error.mark_in_doubt() } else { error };
-        error.with_call(self.record(reply))
+        error.inner.problem.push_str(consequence);
+        error.inner.is_in_doubt = self.is_in_doubt;
+        error.inner.call = Some(self.report());
+        error
     }
 
     /// Stores the clock skew if this call measured it. If not, its own offset may be older than what
     /// other calls have measured since.
     fn keep_offset(&self) {
-        if let Some(offset) = self.authentication.offset_found() {
+        if let Some(offset) = self.authentication.measured_offset() {
             self.core.clock_offset.store(offset, Ordering::Relaxed);
         }
     }
 
-    /// The attempts, without the additional one after a 401.
-    fn retries_counted(&self) -> u32 {
+    /// Returns the number of attempts, without the additional one after a 401.
+    fn counted_attempts(&self) -> u32 {
         self.attempts - u32::from(self.authentication.has_recovered())
     }
 
@@ -348,37 +301,8 @@ impl<'a> Call<'a> {
     }
 
     fn time_left(&self) -> Duration {
-        self.core.retry_policy.time_to_begin(self.elapsed(), true)
+        self.core.retry_policy.deadline.saturating_sub(self.elapsed())
     }
-
-    fn time_to_begin(&self) -> Duration {
-        self.core.retry_policy.time_to_begin(self.elapsed(), self.operation.repeatable)
-    }
-}
-
-/// Describes the response of the service, or of something in front of it.
-fn describe(reply: &Reply, service: &ServiceError) -> String {
-    let mut problem = format!("the service responded with {}", reply.status.as_str());
-    match (&service.code, reply.status.canonical_reason()) {
-        (Some(code), _) => problem.extend([" ", code]),
-        (None, Some(reason)) => problem.extend([" ", reason]),
-        (None, None) => {}
-    }
-    match &service.message {
-        Some(message) => problem.extend([": ", message.trim_end_matches('.')]),
-        None if service.code.is_none() => {
-            let body = String::from_utf8_lossy(&reply.body);
-            let text = excerpt(if reply.is_whole() { &body } else { without_cut_word(&body) });
-            if !text.is_empty() {
-                problem.extend([": ", &text]);
-            }
-        }
-        None => {}
-    }
-    if let Some(target) = &service.target {
-        problem.extend([" (target ", target, ")"]);
-    }
-    problem
 }
 
 #[cfg(all(test, feature = "emulator"))]

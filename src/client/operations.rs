@@ -1,14 +1,17 @@
-//! The operations, as methods of the client.
+//! The operations, each one method of the client.
+//!
+//! They follow the REST reference, <https://learn.microsoft.com/rest/api/communication/identity>.
 
-use std::sync::Arc;
+use serde_json::json;
+use ureq::http::Method;
 
 use crate::client::CommunicationIdentityClient;
 use crate::client::token_source::TokenSource;
 use crate::error::Error;
-use crate::http::decode;
-use crate::operation::Operation;
+use crate::http::members;
+use crate::operation::{Operation, json_body, user_path};
 use crate::token::{AccessToken, TokenRequest};
-use crate::user::{CommunicationUserDetails, CommunicationUserIdentifier};
+use crate::user::CommunicationUserIdentifier;
 
 impl CommunicationIdentityClient {
     /// Creates a user (`POST /identities`).
@@ -29,11 +32,20 @@ impl CommunicationIdentityClient {
     ///
     /// # Errors
     ///
-    /// Any [kind](crate::ErrorKind). If [`Error::is_in_doubt`], an orphaned user may exist whose id
-    /// nobody knows. If the response contained the id of a new user, [`Error::created_user_id`] returns
+    /// Any [kind](crate::ErrorKind). If [`Error::is_in_doubt`], a user may have been created, and its id
+    /// is unknown. If the response contained the id of a new user, [`Error::created_user_id`] returns
     /// it.
     pub fn create_user(&self) -> Result<CommunicationUserIdentifier, Error> {
-        self.call(&Operation::create_user(), decode::user)
+        let operation = Operation {
+            name: "create_user",
+            method: Method::POST,
+            path: "/identities".to_owned(),
+            // The service also accepts no body. With one, the transport can tell whether the request was
+            // sent.
+            body: b"{}".to_vec(),
+            success: 201,
+        };
+        self.call(&operation, members::user)
     }
 
     /// Creates a user and issues a token for it in one request (`POST /identities`).
@@ -59,8 +71,14 @@ impl CommunicationIdentityClient {
         &self,
         request: impl Into<TokenRequest>,
     ) -> Result<(CommunicationUserIdentifier, AccessToken), Error> {
-        let operation = Operation::create_user_and_token(&request.into())?;
-        self.call(&operation, decode::user_and_token)
+        let operation = Operation {
+            name: "create_user_and_token",
+            method: Method::POST,
+            path: "/identities".to_owned(),
+            body: json_body(&request.into().to_json("createTokenWithScopes")?)?,
+            success: 201,
+        };
+        self.call(&operation, members::user_and_token)
     }
 
     /// Issues a token for a user (`POST /identities/{id}/:issueAccessToken`).
@@ -94,8 +112,7 @@ impl CommunicationIdentityClient {
         user: &CommunicationUserIdentifier,
         request: impl Into<TokenRequest>,
     ) -> Result<AccessToken, Error> {
-        let operation = Operation::issue_token(user, &request.into())?;
-        self.call(&operation, decode::token)
+        self.call(&issue_token(user, &request.into())?, members::token)
     }
 
     /// Revokes all tokens of a user (`POST /identities/{id}/:revokeAccessTokens`).
@@ -120,7 +137,14 @@ impl CommunicationIdentityClient {
     /// never existed. Otherwise any [kind](crate::ErrorKind).
     #[doc(alias = "revoke_access_tokens")]
     pub fn revoke_tokens(&self, user: &CommunicationUserIdentifier) -> Result<(), Error> {
-        self.call(&Operation::revoke_tokens(user), |_| Ok(()))
+        let operation = Operation {
+            name: "revoke_tokens",
+            method: Method::POST,
+            path: user_path(user, "/:revokeAccessTokens"),
+            body: Vec::new(),
+            success: 204,
+        };
+        self.call(&operation, |_| Ok(()))
     }
 
     /// Deletes a user and revokes its tokens (`DELETE /identities/{id}`).
@@ -145,7 +169,14 @@ impl CommunicationIdentityClient {
     /// `Service` with the code `IdentityNotOwned` if the user belongs to another resource, was deleted or
     /// never existed. Otherwise any [kind](crate::ErrorKind).
     pub fn delete_user(&self, user: &CommunicationUserIdentifier) -> Result<(), Error> {
-        self.call(&Operation::delete_user(user), |_| Ok(()))
+        let operation = Operation {
+            name: "delete_user",
+            method: Method::DELETE,
+            path: user_path(user, ""),
+            body: Vec::new(),
+            success: 204,
+        };
+        self.call(&operation, |_| Ok(()))
     }
 
     /// Exchanges a Teams user's Entra token for an access token
@@ -182,111 +213,25 @@ impl CommunicationIdentityClient {
         client_id: &str,
         user_object_id: &str,
     ) -> Result<AccessToken, Error> {
-        let operation =
-            Operation::exchange_teams_user_token(teams_token, client_id, user_object_id)?;
-        self.call(&operation, decode::token)
-    }
-
-    /// Creates a user with a custom id, or returns the user that already has it (preview).
-    ///
-    /// Requires [`ApiVersion::V2025_03_02_PREVIEW`](crate::ApiVersion::V2025_03_02_PREVIEW); see
-    /// [`api_version`](crate::CommunicationIdentityClientBuilder::api_version). The service accepts ids
-    /// of 1 to 256 characters. Since the same custom id gives the same user, an attempt that fails in
-    /// doubt is repeated, unlike one of [`create_user`](Self::create_user).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use acs_identity::{ApiVersion, CommunicationIdentityClient, emulator::Emulator};
-    /// # let emulator = Emulator::start()?;
-    /// # let text = emulator.connection_string();
-    /// let client = CommunicationIdentityClient::builder_from_connection_string(&text)?
-    ///     .api_version(ApiVersion::V2025_03_02_PREVIEW)
-    ///     .build()?;
-    /// let alice = client.create_user_with_custom_id("alice@example.com")?;
-    /// assert_eq!(alice.last_token_issued_at(), None);
-    /// assert_eq!(client.create_user_with_custom_id("alice@example.com")?, alice);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput`, before anything is sent, if the id is blank, the request's body would exceed
-    /// 16 KiB, or the client uses another api-version. Otherwise any [kind](crate::ErrorKind).
-    pub fn create_user_with_custom_id(
-        &self,
-        custom_id: &str,
-    ) -> Result<CommunicationUserDetails, Error> {
-        self.core.api_version.require_custom_ids()?;
-        self.call(&Operation::create_user_with_custom_id(custom_id)?, decode::details)
-    }
-
-    /// Creates a user with a custom id, or finds the user that already has it, and issues a token for
-    /// it in one request (preview).
-    ///
-    /// See [`create_user_with_custom_id`](Self::create_user_with_custom_id).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use acs_identity::{ApiVersion, CommunicationIdentityClient, emulator::Emulator};
-    /// # let emulator = Emulator::start()?;
-    /// # let text = emulator.connection_string();
-    /// let client = CommunicationIdentityClient::builder_from_connection_string(&text)?
-    ///     .api_version(ApiVersion::V2025_03_02_PREVIEW)
-    ///     .build()?;
-    /// let (alice, token) =
-    ///     client.create_user_and_token_with_custom_id("alice@example.com", ["chat"])?;
-    /// assert!(alice.last_token_issued_at().is_some());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput`, before anything is sent, if the id is blank, the [token request](TokenRequest)
-    /// is not valid, or the client uses another api-version. Otherwise any [kind](crate::ErrorKind).
-    pub fn create_user_and_token_with_custom_id(
-        &self,
-        custom_id: &str,
-        request: impl Into<TokenRequest>,
-    ) -> Result<(CommunicationUserDetails, AccessToken), Error> {
-        self.core.api_version.require_custom_ids()?;
-        let operation =
-            Operation::create_user_and_token_with_custom_id(custom_id, &request.into())?;
-        self.call(&operation, decode::details_and_token)
-    }
-
-    /// Reads a user's custom id and when its last token was issued (`GET /identities/{id}`, preview).
-    ///
-    /// Requires [`ApiVersion::V2025_03_02_PREVIEW`](crate::ApiVersion::V2025_03_02_PREVIEW).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use acs_identity::{ApiVersion, CommunicationIdentityClient, emulator::Emulator};
-    /// # let emulator = Emulator::start()?;
-    /// # let text = emulator.connection_string();
-    /// let client = CommunicationIdentityClient::builder_from_connection_string(&text)?
-    ///     .api_version(ApiVersion::V2025_03_02_PREVIEW)
-    ///     .build()?;
-    /// let user = client.create_user()?;
-    /// assert_eq!(client.get_user(&user)?.custom_id(), None);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput`, before anything is sent, if the client uses another api-version. `Service` with
-    /// the code `IdentityNotOwned` if the user belongs to another resource, was deleted or
-    /// never existed. Otherwise
-    /// any [kind](crate::ErrorKind).
-    #[doc(alias = "get_user_detail")]
-    pub fn get_user(
-        &self,
-        user: &CommunicationUserIdentifier,
-    ) -> Result<CommunicationUserDetails, Error> {
-        self.core.api_version.require_custom_ids()?;
-        self.call(&Operation::get_user(user), decode::details)
+        let arguments = [
+            ("teams_token", teams_token),
+            ("client_id", client_id),
+            ("user_object_id", user_object_id),
+        ];
+        if let Some((name, _)) = arguments.iter().find(|(_, value)| value.trim().is_empty()) {
+            return Err(Error::invalid_input(format!(
+                "{name} is empty: expected the Entra token of a Teams user, the application's id and the user's object id"
+            )));
+        }
+        let body = json!({ "token": teams_token, "appId": client_id, "userId": user_object_id });
+        let operation = Operation {
+            name: "exchange_teams_user_token",
+            method: Method::POST,
+            path: "/teamsUser/:exchangeAccessToken".to_owned(),
+            body: json_body(&body)?,
+            success: 200,
+        };
+        self.call(&operation, members::token)
     }
 
     /// Creates a token source for a user: it issues a token when first asked, and a new one shortly
@@ -312,15 +257,19 @@ impl CommunicationIdentityClient {
         user: &CommunicationUserIdentifier,
         request: impl Into<TokenRequest>,
     ) -> Result<TokenSource, Error> {
-        let operation = Operation::issue_token(user, &request.into())?;
-        let (client, core) = (self.clone(), Arc::clone(&self.core));
-        Ok(TokenSource::new(
-            move || {
-                let decode = |reply: &_| decode::token_valid_at(reply, client.core.service_time());
-                client.call(&operation, decode)
-            },
-            move || core.service_time(),
-            self.core.retry_policy.limit(),
-        ))
+        Ok(TokenSource::new(self.clone(), issue_token(user, &request.into())?))
     }
+}
+
+fn issue_token(
+    user: &CommunicationUserIdentifier,
+    request: &TokenRequest,
+) -> Result<Operation, Error> {
+    Ok(Operation {
+        name: "issue_token",
+        method: Method::POST,
+        path: user_path(user, "/:issueAccessToken"),
+        body: json_body(&request.to_json("scopes")?)?,
+        success: 200,
+    })
 }

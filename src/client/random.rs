@@ -1,5 +1,6 @@
 //! Random numbers for jitter and for ids of requests.
 
+use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, RandomState};
 
 use ureq::http::HeaderValue;
@@ -9,21 +10,21 @@ pub(super) fn random_u64() -> u64 {
     RandomState::new().hash_one(())
 }
 
-/// A version 4 UUID. It only has to be unlikely to repeat.
+/// Returns a version 4 UUID. It only has to be unlikely to repeat.
 pub(super) fn random_uuid() -> HeaderValue {
-    let mut bits = u128::from(random_u64()) << 64 | u128::from(random_u64());
-    let mut text = *b"xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx";
-    for byte in &mut text {
-        let random = u8::try_from(bits & 15).unwrap_or_default();
-        let digit = match byte {
-            b'x' => random,
-            b'y' => random & 3 | 8,
-            _ => continue,
-        };
-        *byte = if digit < 10 { b'0' + digit } else { b'a' + digit - 10 };
-        bits >>= 4;
-    }
-    HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static(""))
+    let (high, low) = (random_u64(), random_u64());
+    let mut text = String::with_capacity(36);
+    // Writing to a `String` does not fail.
+    let _ = write!(
+        text,
+        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+        high >> 32,
+        high >> 16 & 0xffff,
+        high & 0xfff,
+        low >> 48 & 0x3fff | 0x8000,
+        low & 0xffff_ffff_ffff,
+    );
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
 }
 
 #[cfg(test)]
@@ -34,7 +35,7 @@ mod tests {
 
     /// Each digit is random, but for the version and the variant.
     #[test]
-    fn ids_of_requests_are_random_uuids() {
+    fn request_id_is_a_random_uuid() {
         let ids: Vec<String> =
             (0..64).map(|_| random_uuid().to_str().unwrap().to_owned()).collect();
         let distinct = |digits: &mut dyn Iterator<Item = char>| -> String {

@@ -2,10 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crate::auth::cache::Cache;
+use crate::client::CommunicationIdentityClient;
 use crate::error::{Error, ErrorKind};
+use crate::http::members::{self, Malformed};
+use crate::operation::Operation;
 use crate::token::AccessToken;
 
 /// How long before its expiry a token is replaced: as in the official clients.
@@ -41,21 +44,15 @@ const MARGIN: Duration = Duration::from_secs(10 * 60);
 pub struct TokenSource(Arc<Inner>);
 
 struct Inner {
-    issue: Box<dyn Fn() -> Result<AccessToken, Error> + Send + Sync>,
-    now: Box<dyn Fn() -> SystemTime + Send + Sync>,
+    client: CommunicationIdentityClient,
+    /// Issues a token.
+    operation: Operation,
     cache: Cache<AccessToken>,
-    /// How long to wait for another thread that is issuing one.
-    patience: Duration,
 }
 
 impl TokenSource {
-    pub(crate) fn new(
-        issue: impl Fn() -> Result<AccessToken, Error> + Send + Sync + 'static,
-        now: impl Fn() -> SystemTime + Send + Sync + 'static,
-        patience: Duration,
-    ) -> Self {
-        let (issue, now) = (Box::new(issue), Box::new(now));
-        Self(Arc::new(Inner { issue, now, cache: Cache::new(MARGIN), patience }))
+    pub(crate) fn new(client: CommunicationIdentityClient, operation: Operation) -> Self {
+        Self(Arc::new(Inner { client, operation, cache: Cache::new(MARGIN) }))
     }
 
     /// Returns a token that has not expired, by this machine's clock with the
@@ -72,12 +69,25 @@ impl TokenSource {
     /// [`Connection`](ErrorKind::Connection) if another thread is still issuing one after the client's
     /// [deadline](crate::RetryPolicy::deadline).
     pub fn token(&self) -> Result<AccessToken, Error> {
-        let Inner { issue, now, cache, patience } = &*self.0;
-        let issue = || issue().map(|token| (token.clone(), token.expires_on()));
-        cache.get(now, *patience, issue).unwrap_or_else(|| {
+        let Inner { client, operation, cache } = &*self.0;
+        let now = || client.core.service_time();
+        let issue = || {
+            let token = client.call(operation, |response| {
+                let token = members::token(response)?;
+                if token.is_expired(now()) {
+                    let problem = "its token has already expired: check this machine's clock";
+                    return Err(Malformed(problem.to_owned()));
+                }
+                Ok(token)
+            })?;
+            Ok((token.clone(), token.expires_on()))
+        };
+        cache.get(now, client.core.retry_policy.deadline, issue).unwrap_or_else(|| {
             let problem =
                 "another thread is still issuing the token, and nothing was sent by this one";
-            Err(Error::new(ErrorKind::Connection, problem))
+            let mut error = Error::new(ErrorKind::Connection, problem);
+            error.inner.is_transient = true;
+            Err(error)
         })
     }
 }
@@ -91,12 +101,12 @@ impl fmt::Debug for TokenSource {
 #[cfg(all(test, feature = "emulator"))]
 mod tests {
     use std::sync::{Mutex, mpsc};
-    use std::time::Instant;
+    use std::time::{Instant, SystemTime};
 
     use super::*;
+    use crate::RetryPolicy;
     use crate::client::clock::Clock;
     use crate::emulator::{Emulator, Fault};
-    use crate::{CommunicationIdentityClient, RetryPolicy};
 
     /// The system's clock, so many seconds ahead.
     #[derive(Clone, Default)]
@@ -137,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_renewed_within_ten_minutes_of_its_end() {
+    fn token_source_renews_a_token_within_ten_minutes_of_its_end() {
         let (emulator, source, client) = setup();
         let first = source.token().unwrap();
         advance(&emulator, &client, 49);
@@ -147,14 +157,14 @@ mod tests {
         let second = source.token().unwrap();
         assert_ne!(second, first);
         assert_eq!(emulator.request_count(), 3);
-        // The old one is not revoked: whoever still holds it can use it.
+        // The old one is not revoked: those who still hold it can use it.
         assert!(emulator.is_token_valid(first.token()) && emulator.is_token_valid(second.token()));
         assert_eq!(source.token().unwrap(), second);
         assert_eq!(emulator.request_count(), 3);
     }
 
     #[test]
-    fn a_failed_renewal_gives_out_the_old_token_until_it_ends() {
+    fn token_source_keeps_the_old_token_after_a_failed_renewal_until_it_ends() {
         let (emulator, source, client) = setup();
         let first = source.token().unwrap();
         advance(&emulator, &client, 51);
@@ -179,7 +189,7 @@ mod tests {
 
     /// The service's time decides when a token expires.
     #[test]
-    fn a_wrong_clock_that_was_noticed_does_not_matter() {
+    fn token_source_uses_the_corrected_clock() {
         let (emulator, source, client) = setup();
         // By our clock, 65 minutes ahead of the service's, the token has expired when it arrives.
         client(65);
@@ -190,16 +200,25 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_for_another_thread_gives_up_by_the_deadline() {
+    fn token_source_stops_waiting_for_another_thread_at_the_deadline() {
+        let emulator = Emulator::start().unwrap();
+        let text = emulator.connection_string();
+        let deadline = RetryPolicy::none().deadline(Duration::from_secs(1));
+        let client = CommunicationIdentityClient::builder_from_connection_string(&text)
+            .unwrap()
+            .retry_policy(deadline)
+            .build()
+            .unwrap();
+        let user = client.create_user().unwrap();
+        // The observer runs within the call, which is still another thread's fetch.
         let (begun, has_begun) = mpsc::channel();
         let (done, is_done) = mpsc::channel();
         let is_done = Mutex::new(is_done);
-        let issue = move || {
+        let slow = client.observed(move |_| {
             begun.send(()).unwrap();
             let _ = is_done.lock().unwrap().recv_timeout(Duration::from_secs(10));
-            Err(Error::new(ErrorKind::Timeout, "too late"))
-        };
-        let source = TokenSource::new(issue, SystemTime::now, Duration::from_millis(10));
+        });
+        let source = slow.token_source(&user, ["chat"]).unwrap();
         std::thread::scope(|scope| {
             let first = scope.spawn(|| source.token());
             has_begun.recv().unwrap();
@@ -208,7 +227,8 @@ mod tests {
             let expected =
                 "another thread is still issuing the token, and nothing was sent by this one";
             assert_eq!((error.kind(), &*error.to_string()), (ErrorKind::Connection, expected));
-            assert_eq!(first.join().unwrap().unwrap_err().kind(), ErrorKind::Timeout);
+            assert!(error.is_transient());
+            first.join().unwrap().unwrap();
         });
     }
 }

@@ -72,7 +72,7 @@ fn parse_roots(pem: &[u8]) -> Result<RootCerts, Error> {
         let item = item.map_err(|error| malformed().with_source(error))?;
         if let PemItem::Certificate(certificate) = item {
             if certificate.der().first() != Some(&SEQUENCE) {
-                // It would count as one that no server has.
+                // ureq would take it for a certificate.
                 return Err(malformed());
             }
             certificates.push(certificate);

@@ -1,23 +1,22 @@
 //! The only file that does IO: the ureq agent and its invariant settings.
 
 use std::io::{self, Read};
+use std::sync::Arc;
 use std::time::Duration;
 
-use ureq::http::{HeaderValue, Request, Uri, header};
+use ureq::http::{HeaderValue, Request, header};
 use ureq::{Agent, Body, SendBody};
 
 use crate::endpoint::Endpoint;
 use crate::error::Error;
-use crate::http::failure::Failure;
-use crate::http::keeping::Keeping;
-use crate::http::outcome::Outcome;
-use crate::http::proxy;
-use crate::http::reply::{Flaw, Reply};
+use crate::http::failure::without_response;
+use crate::http::proxy::{self, ProxyInEffect};
+use crate::http::response::Response;
 use crate::http::tls::Tls;
 
 const MAX_BODY_BYTES: u64 = 1024 * 1024;
 
-/// Well below the buffer size, so that an oversized head can be told from a connection that ended.
+/// Well below the buffer size, so that an oversized head is distinguishable from a closed connection.
 const MAX_HEAD_BYTES: usize = 24 * 1024;
 
 /// Several times the size of requests and responses; larger buffers cost time at every new connection.
@@ -31,75 +30,53 @@ const MAX_IDLE_AGE: Duration = Duration::from_secs(60);
 
 /// Caps a timeout of `Duration::MAX`: ureq adds timeouts to instants, and panics if there is no such
 /// instant.
-const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const MAX_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 pub(crate) struct Transport {
     agent: Agent,
-    /// Whether we built the agent, so that it has no middleware.
-    is_ours: bool,
-    /// Whether a proxy that the environment names stands in between.
-    by_proxy: bool,
-    /// Whether the agent itself has all the settings that the client depends on.
-    is_configured: bool,
-    limits: Limits,
-    /// An attempt with at least this much time left needs no limit but the agent's own.
+    /// Whether the agent is the caller's, so that every request needs the invariant settings.
+    is_callers: bool,
+    proxy: Option<ProxyInEffect>,
+    timeouts: Timeouts,
+    /// An attempt with at least this much time left needs no limit but those that the agent has.
     longest_attempt: Duration,
-    keeping: Keeping,
 }
 
 /// How long the phases of an attempt may take.
 ///
-/// A limit on the whole attempt makes ureq resolve every name on a helper thread, and a changing read
-/// limit costs a system call for each read. So the phases have constant limits, and the whole has one
-/// only if the deadline is near.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Limits {
-    connect: Duration,
-    response: Duration,
-}
-
-impl Limits {
-    pub(crate) fn new(connect: Duration, response: Duration) -> Self {
-        Self { connect: connect.min(LONGEST), response: response.min(LONGEST) }
-    }
-
-    /// Constant, so that it costs no system call. ureq applies it to connecting as well, so a limit that
-    /// is shorter than that of connecting cannot be used.
-    fn per_read(self) -> Option<Duration> {
-        (self.response >= self.connect).then_some(self.response)
-    }
-
-    /// The limit on a response's whole head, and again on its whole body. If the server falls silent, the
-    /// limit on each read, if there is one, ends the wait before this one comes near enough to shorten it.
-    fn whole(self) -> Duration {
-        self.per_read().map_or(self.response, |limit| limit + limit / 20)
-    }
-
-    /// Connecting gets a little less than the time left, so that an attempt that times out while
-    /// connecting is known to have been in that phase.
-    fn within(self, time_left: Duration) -> Self {
-        Self { connect: self.connect.min(time_left.saturating_sub(time_left / 10)), ..self }
-    }
-
-    fn longest_attempt(self) -> Duration {
-        self.connect + 2 * self.whole()
-    }
+/// A limit on the whole attempt makes ureq resolve every name on a helper thread, so there is one only if
+/// the deadline is near.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timeouts {
+    pub(crate) connect: Duration,
+    pub(crate) response: Duration,
 }
 
 /// The settings of every request, set on the agent or on the request: a macro, since ureq's builders
 /// for the two are different types.
 macro_rules! with_invariants {
-    ($config:expr, $limits:expr) => {
+    ($config:expr, $timeouts:expr) => {
         $config
             .http_status_as_error(false)
             .max_redirects(0)
             .max_response_header_size(MAX_HEAD_BYTES)
-            .timeout_connect(Some($limits.connect))
-            .timeout_per_read($limits.per_read())
-            .timeout_per_write(Some($limits.response))
-            .timeout_recv_response(Some($limits.whole()))
-            .timeout_recv_body(Some($limits.whole()))
+            .timeout_connect(Some($timeouts.connect))
+            .timeout_per_write(Some($timeouts.response))
+            .timeout_recv_response(Some($timeouts.response))
+            .timeout_recv_body(Some($timeouts.response))
     };
+}
+
+/// The settings of an attempt that has only so much time left. Name resolution and connecting get a little
+/// less, so that an attempt that times out in one of them is known to have been there.
+macro_rules! with_deadline {
+    ($config:expr, $timeouts:expr, $time_left:expr) => {{
+        let nine_tenths = $time_left.saturating_sub($time_left / 10);
+        $config
+            .timeout_global(Some($time_left))
+            .timeout_resolve(Some(nine_tenths))
+            .timeout_connect(Some($timeouts.connect.min(nine_tenths)))
+    }};
 }
 
 impl Transport {
@@ -109,7 +86,7 @@ impl Transport {
         user_agent: &str,
         tls: Option<Tls>,
         own_roots: Option<&[u8]>,
-        limits: Limits,
+        timeouts: Timeouts,
         deadline: Duration,
     ) -> Result<Self, Error> {
         if endpoint.is_https() && tls.is_none() {
@@ -117,10 +94,8 @@ impl Transport {
                 "https needs a TLS feature: build acs-identity with `rustls` or `native-tls`, or bring an agent",
             ));
         }
-        let url = url(endpoint)?;
-        // A proxy cannot reach this machine's loopback, and plain http must not leave it.
-        let proxy = if endpoint.is_loopback() { None } else { proxy::from_env(&url)? };
-        let by_proxy = proxy.as_ref().is_some_and(|proxy| !proxy.is_no_proxy(&url));
+        let (proxy, variable) = proxy::from_env(endpoint)?.unzip();
+        let timeouts = timeouts.capped();
         let config = Agent::config_builder()
             // For proxies; the service sees the header of the request.
             .user_agent(user_agent)
@@ -130,7 +105,7 @@ impl Transport {
             .max_idle_connections_per_host(MAX_IDLE_CONNECTIONS)
             .max_idle_age(MAX_IDLE_AGE)
             .proxy(proxy);
-        let config = with_invariants!(config, limits.within(deadline));
+        let config = with_invariants!(config, timeouts);
         #[cfg(any(feature = "rustls", feature = "native-tls"))]
         let config = match tls {
             Some(tls) => config.tls_config(tls.config(own_roots)?),
@@ -138,153 +113,113 @@ impl Transport {
         };
         #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
         let _ = own_roots;
-        // A deadline that is shorter than all phases together becomes the agent's own limit, so that
-        // first attempts need no settings of their own: with those, ureq builds the TLS configuration
-        // again and resumes no session.
-        let (config, longest_attempt) = if limits.longest_attempt() <= deadline {
-            (config, limits.longest_attempt())
+        // A deadline that is shorter than all phases together becomes the agent's own, so that first
+        // attempts need no settings of their own: with those, ureq builds the TLS configuration again and
+        // resumes no session.
+        let all_phases = timeouts.longest_attempt();
+        let (config, longest_attempt) = if all_phases <= deadline {
+            (config, all_phases)
         } else {
-            (config.timeout_global(Some(deadline)), deadline.saturating_sub(deadline / 20))
+            let config = with_deadline!(config, timeouts, deadline);
+            (config, deadline.saturating_sub(deadline / 20))
         };
-        Ok(Self {
-            agent: config.build().new_agent(),
-            is_ours: true,
-            by_proxy,
-            is_configured: true,
-            limits,
-            longest_attempt,
-            keeping: Keeping::default(),
-        })
+        let agent = config.build().new_agent();
+        let proxy = ProxyInEffect::of(&agent, variable);
+        Ok(Self { agent, is_callers: false, proxy, timeouts, longest_attempt })
     }
 
-    /// Takes the caller's agent, with its TLS settings, proxy and resolver. The invariant settings go on
-    /// every request, unless the agent already has them.
+    /// Takes the caller's agent, with its TLS settings, proxy and resolver.
     ///
     /// Fails if the agent has a timeout that cannot be added to an instant: ureq would panic.
-    pub(crate) fn with_agent(agent: Agent, limits: Limits) -> Result<Self, Error> {
-        let timeouts = agent.config().timeouts();
-        let others = [timeouts.global, timeouts.per_call, timeouts.resolve, timeouts.await_100]
+    pub(crate) fn with_agent(agent: Agent, timeouts: Timeouts) -> Result<Self, Error> {
+        let others = agent.config().timeouts();
+        let others = [others.global, others.per_call, others.resolve, others.await_100]
             .into_iter()
-            .chain([timeouts.send_request, timeouts.send_body]);
-        if others.flatten().any(|timeout| timeout > LONGEST) {
+            .chain([others.send_request, others.send_body]);
+        if others.flatten().any(|timeout| timeout > MAX_TIMEOUT) {
             return Err(Error::invalid_input("the agent's timeouts must be at most 7 days"));
         }
-        let own_limits = Self::limits_of(&agent).filter(|[connect, head, body]| {
-            *connect <= limits.connect && *head <= limits.whole() && *body <= limits.whole()
-        });
-        Ok(Self {
-            is_ours: false,
-            by_proxy: false,
-            is_configured: own_limits.is_some(),
-            limits,
-            longest_attempt: own_limits
-                .map_or(limits.longest_attempt(), |phases| phases.iter().sum()),
-            keeping: Keeping::default(),
-            agent,
-        })
-    }
-
-    /// The agent's limits on connecting, the head and the body of a response. `None` unless it has all
-    /// three, follows no redirects and does not turn statuses into errors.
-    fn limits_of(agent: &Agent) -> Option<[Duration; 3]> {
-        let config = agent.config();
-        let timeouts = config.timeouts();
-        let is_plain = !config.http_status_as_error() && config.max_redirects() == 0;
-        let limits = [timeouts.connect?, timeouts.recv_response?, timeouts.recv_body?];
-        is_plain.then_some(limits)
+        let proxy = ProxyInEffect::of(&agent, None);
+        let timeouts = timeouts.capped();
+        let longest_attempt = timeouts.longest_attempt();
+        Ok(Self { agent, is_callers: true, proxy, timeouts, longest_attempt })
     }
 
     /// Sends one request and reads its response, whatever its status.
     ///
-    /// A request that must not be repeated only uses a connection that is likely to be alive.
+    /// With `new_connection`, no kept connection is used, and the idle ones are closed.
     pub(crate) fn send(
         &self,
         request: Request<()>,
         body: &[u8],
         time_left: Duration,
-        repeatable: bool,
-    ) -> Result<Reply, Failure> {
-        let mut sent = Marked { rest: body, begun: false };
+        new_connection: bool,
+    ) -> Result<Response, Error> {
+        let mut tracked = TrackedBody { rest: body, begun: false };
         let (mut parts, ()) = request.into_parts();
         let length =
             if body.is_empty() { HeaderValue::from_static("0") } else { body.len().into() };
         parts.headers.insert(header::CONTENT_LENGTH, length);
-        let mut request = Request::from_parts(parts, SendBody::from_reader(&mut sent));
-
-        let whole = (time_left < self.longest_attempt).then_some(time_left);
-        let needs_new = self.keeping.is_doubtful() && !repeatable;
-        if !self.is_configured {
+        let mut request = Request::from_parts(parts, SendBody::from_reader(&mut tracked));
+        if self.is_callers {
             let config = self.agent.configure_request(request);
-            request = with_invariants!(config, self.limits).build();
+            request = with_invariants!(config, self.timeouts).build();
         }
-        if let Some(limit) = whole {
-            let config = self.agent.configure_request(request).timeout_global(Some(limit));
-            request = config.timeout_connect(Some(self.limits.within(limit).connect)).build();
+        if time_left < self.longest_attempt {
+            let config = self.agent.configure_request(request);
+            request = with_deadline!(config, self.timeouts, time_left).build();
         }
-        if needs_new {
+        if new_connection {
             request = self.agent.configure_request(request).max_idle_age(Duration::ZERO).build();
         }
-        let result = self.agent.run(request);
-        match result {
+        match self.agent.run(request) {
             Ok(response) => {
                 let (parts, body) = response.into_parts();
-                // Before the body is read, since its end puts the connection where another thread
-                // may take it.
-                self.keeping.note(&parts.headers);
-                let (body, flaw) = read(body);
-                if matches!(flaw, Some(Flaw::Cut(_))) {
-                    self.keeping.note_end();
-                }
-                Ok(Reply { status: parts.status, headers: parts.headers, body, flaw })
+                let (body, body_error) = read(body);
+                Ok(Response { status: parts.status, headers: parts.headers, body, body_error })
             }
-            Err(error) => {
-                // The mark is exact, but says nothing without a body, and proves nothing if it is
-                // unset on the caller's agent: its middleware may have sent another body.
-                let sending = match (sent.begun, self.is_ours && !body.is_empty()) {
-                    (true, _) => Some(true),
-                    (false, true) => Some(false),
-                    (false, false) => None,
-                };
-                let outcome = Outcome::of_error(&error, sending);
-                if outcome.maybe_processed && matches!(error, ureq::Error::Io(_)) {
-                    self.keeping.note_end();
-                }
-                Err(Failure::without_response(error, outcome, self.by_proxy))
+            Err(cause) => {
+                // Without a body, nothing tells whether the head was sent.
+                let sent = (!body.is_empty()).then_some(tracked.begun);
+                Err(without_response(cause, sent, self.proxy.as_ref()))
             }
         }
     }
 }
 
+impl Timeouts {
+    fn capped(self) -> Self {
+        Self { connect: self.connect.min(MAX_TIMEOUT), response: self.response.min(MAX_TIMEOUT) }
+    }
+
+    /// Connecting, the head of the response, and its body.
+    fn longest_attempt(self) -> Duration {
+        self.connect + 2 * self.response
+    }
+}
+
 /// A request body that records whether the transport began to read it, which happens once the
-/// connection is established and the head is written.
-struct Marked<'a> {
+/// connection is established and the head is sent.
+struct TrackedBody<'a> {
     rest: &'a [u8],
     begun: bool,
 }
 
-impl Read for Marked<'_> {
+impl Read for TrackedBody<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.begun = true;
         self.rest.read(buffer)
     }
 }
 
-fn read(mut body: Body) -> (Vec<u8>, Option<Flaw>) {
+/// Reads as much of a body as there is, up to the limit.
+fn read(body: Body) -> (Vec<u8>, Option<Arc<ureq::Error>>) {
     // The announced length may be wrong or huge: it is only a hint.
     let length = body.content_length().unwrap_or_default().min(64 * 1024);
     let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
-    let flaw = match body.as_reader().take(MAX_BODY_BYTES + 1).read_to_end(&mut bytes) {
-        Ok(length) if length as u64 > MAX_BODY_BYTES => Some(Flaw::TooLong),
-        Ok(_) => None,
-        Err(error) => Some(Flaw::Cut(Box::new(ureq::Error::from(error)))),
-    };
-    (bytes, flaw)
-}
-
-fn url(endpoint: &Endpoint) -> Result<Uri, Error> {
-    endpoint.to_string().parse().map_err(|error| {
-        Error::invalid_input("the endpoint cannot be written as a URL").with_source(error)
-    })
+    let mut body = body.into_with_config().limit(MAX_BODY_BYTES).reader();
+    let error = body.read_to_end(&mut bytes).err().map(|error| Arc::new(error.into()));
+    (bytes, error)
 }
 
 #[cfg(test)]
@@ -293,15 +228,15 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn transport(response: Duration, deadline: Duration) -> Transport {
+    fn transport(deadline: Duration) -> Transport {
         let endpoint = "http://127.0.0.1:1".parse().unwrap();
-        let limits = Limits::new(10 * SECOND, response);
-        Transport::new(&endpoint, "me/1", Tls::DEFAULT, None, limits, deadline).unwrap()
+        let timeouts = Timeouts { connect: 5 * SECOND, response: 30 * SECOND };
+        Transport::new(&endpoint, "me/1", Tls::DEFAULT, None, timeouts, deadline).unwrap()
     }
 
     #[test]
-    fn the_agent_is_as_documented() {
-        let transport = transport(30 * SECOND, 100 * SECOND);
+    fn transport_agent_has_the_documented_settings() {
+        let transport = transport(100 * SECOND);
         let config = transport.agent.config();
         assert!(!config.http_status_as_error());
         assert_eq!(config.max_redirects(), 0);
@@ -315,59 +250,33 @@ mod tests {
         let timeouts = config.timeouts();
         // Each of these would cost a thread in every call.
         assert_eq!((timeouts.global, timeouts.per_call, timeouts.resolve), (None, None, None));
-        assert_eq!(timeouts.connect, Some(10 * SECOND));
-        assert_eq!(config.timeout_per_read(), Some(30 * SECOND));
+        assert_eq!(timeouts.connect, Some(5 * SECOND));
         assert_eq!(config.timeout_per_write(), Some(30 * SECOND));
-        let whole = Duration::from_millis(31_500);
-        assert_eq!((timeouts.recv_response, timeouts.recv_body), (Some(whole), Some(whole)));
+        assert_eq!(timeouts.recv_response, Some(30 * SECOND));
+        assert_eq!(timeouts.recv_body, Some(30 * SECOND));
+        assert_eq!(transport.longest_attempt, 65 * SECOND);
     }
 
     #[test]
-    fn a_deadline_shorter_than_the_phases_limits_the_whole() {
-        let transport = transport(30 * SECOND, 20 * SECOND);
-        assert_eq!(transport.agent.config().timeouts().global, Some(20 * SECOND));
+    fn transport_with_a_deadline_shorter_than_the_phases_limits_the_whole() {
+        let transport = transport(20 * SECOND);
+        let timeouts = transport.agent.config().timeouts();
+        assert_eq!(timeouts.global, Some(20 * SECOND));
+        assert_eq!(timeouts.resolve, Some(18 * SECOND));
+        assert_eq!(timeouts.connect, Some(5 * SECOND));
         assert_eq!(transport.longest_attempt, 19 * SECOND);
     }
 
     #[test]
-    fn endless_timeouts_are_limited() {
-        let limits = Limits::new(Duration::MAX, Duration::MAX);
+    fn transport_caps_endless_timeouts() {
+        let endless = Timeouts { connect: Duration::MAX, response: Duration::MAX };
         let week = 604_800 * SECOND;
-        assert_eq!((limits.connect, limits.response), (week, week));
+        assert_eq!(endless.capped().longest_attempt(), 3 * week);
         let with = |global| {
             let agent = Agent::config_builder().timeout_global(Some(global)).build().new_agent();
-            Transport::with_agent(agent, limits)
+            Transport::with_agent(agent, endless)
         };
         assert!(with(week).is_ok());
         assert!(with(week + Duration::from_nanos(1)).is_err());
-    }
-
-    #[test]
-    fn an_agent_with_all_settings_is_used_as_it_is() {
-        let limits = Limits::new(10 * SECOND, 30 * SECOND);
-        let config = || {
-            Agent::config_builder()
-                .http_status_as_error(false)
-                .max_redirects(0)
-                .timeout_connect(Some(5 * SECOND))
-                .timeout_recv_response(Some(30 * SECOND))
-                .timeout_recv_body(Some(30 * SECOND))
-        };
-        let is_configured = |agent| Transport::with_agent(agent, limits).unwrap().is_configured;
-        assert!(is_configured(config().build().new_agent()));
-        assert!(!is_configured(config().http_status_as_error(true).build().new_agent()));
-        assert!(!is_configured(config().max_redirects(1).build().new_agent()));
-        assert!(!is_configured(config().timeout_connect(None).build().new_agent()));
-        assert!(!is_configured(config().timeout_recv_response(None).build().new_agent()));
-        assert!(!is_configured(config().timeout_recv_body(Some(60 * SECOND)).build().new_agent()));
-    }
-
-    #[test]
-    fn the_limit_on_a_read_does_not_shorten_connecting() {
-        let limits = |connect, response| Limits::new(connect * SECOND, response * SECOND);
-        assert_eq!(limits(10, 30).per_read(), Some(30 * SECOND));
-        assert_eq!(limits(10, 9).per_read(), None);
-        assert_eq!(limits(10, 9).whole(), 9 * SECOND);
-        assert_eq!(limits(10, 30).within(4 * SECOND).connect, Duration::from_millis(3_600));
     }
 }

@@ -1,6 +1,6 @@
 //! What the deadline of a call, and the timeout of an attempt, leave to do.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -9,10 +9,9 @@ use acs_identity::emulator::{Emulator, Fault};
 use acs_identity::{BearerToken, Credential, ErrorKind, RetryPolicy};
 
 use crate::measured;
-use crate::support::server::{ID, closing, respond_well, response, success};
+use crate::support::server::{ID, respond_well};
 use crate::support::{
-    Operation, Server, builder_with, emulator_with_user, hurried, hurried_policy, on_both_agents,
-    until,
+    Operation, Server, builder_with, emulator_with_user, hurried, on_both_agents, until,
 };
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -51,7 +50,7 @@ fn late_attempts_are_cut_short() {
     let policy = RetryPolicy::default().max_retries(1).base_delay(backoff).deadline(DEADLINE);
     thread::scope(|scope| {
         for fault in [Fault::stall(), Fault::stall_body(), Fault::drip(Duration::from_millis(50))] {
-            for operation in [Operation::Issue, Operation::CreateWithCustomId] {
+            for operation in [Operation::Issue, Operation::Exchange] {
                 let fault = fault.clone();
                 let check = move || {
                     let (emulator, user) = emulator_with_user(Emulator::builder());
@@ -145,68 +144,6 @@ fn an_id_whose_body_stops_is_kept() {
     }
 }
 
-/// Responds to the first request after four fifths of the deadline, and well to the next.
-fn responds_late(status: &'static str, headers: String) -> Server {
-    Server::scripted(move |connection| {
-        let Some(request) = connection.request() else { return };
-        if connection.number > 0 {
-            connection.send(success(&request, ""));
-            return;
-        }
-        thread::sleep(DEADLINE * 4 / 5);
-        connection.send(closing(&response(status, &headers, "")));
-    })
-}
-
-/// The attempt that a corrected clock or another bearer token would be good for has too little time
-/// left.
-#[test]
-fn a_create_is_not_signed_again_in_the_last_quarter() {
-    let date = format!("Date: {}\r\n", httpdate::fmt_http_date(SystemTime::now() + 2 * HOUR));
-    thread::scope(|scope| {
-        for bearer in [false, true] {
-            for operation in Operation::CREATES {
-                let date = &date;
-                let check = move || {
-                    let server = responds_late("401 Unauthorized", date.clone());
-                    let policy = hurried_policy().deadline(DEADLINE);
-                    let client = hurried(&server).retry_policy(policy).build().unwrap();
-                    if bearer {
-                        client.replace_credential(Credential::bearer(|_: &str| {
-                            Ok(BearerToken::new("token", SystemTime::now() + HOUR))
-                        }));
-                    }
-                    let error = operation.run(&client).unwrap_err();
-                    assert_eq!((error.status(), error.attempts()), (Some(401), 1), "{error}");
-                    assert!(!error.is_in_doubt(), "{error}");
-                    assert_eq!(server.requests().len(), 1, "{error}");
-                };
-                scope.spawn(move || measured(check));
-            }
-        }
-    });
-}
-
-/// The same for every other repetition of a create, and not for those that may be done twice.
-#[test]
-fn a_create_is_not_begun_again_in_the_last_quarter() {
-    thread::scope(|scope| {
-        for (operation, attempts) in
-            [(Operation::Create, 1), (Operation::CreateWithToken, 1), (Operation::Issue, 2)]
-        {
-            let check = move || {
-                let server = responds_late("429 Too Many Requests", String::new());
-                let policy = hurried_policy().deadline(DEADLINE);
-                let client = hurried(&server).retry_policy(policy).build().unwrap();
-                let result = operation.run(&client);
-                assert_eq!(server.requests().len(), attempts, "{operation:?} {result:?}");
-                assert_eq!(result.is_ok(), attempts == 2, "{operation:?} {result:?}");
-            };
-            scope.spawn(move || measured(check));
-        }
-    });
-}
-
 /// Nothing was sent, and the error must not read as if.
 #[test]
 fn waiting_for_the_token_of_another_thread_sends_nothing() {
@@ -247,34 +184,5 @@ fn waiting_for_the_token_of_another_thread_sends_nothing() {
             assert!(others.iter().all(Result::is_ok));
         });
         assert!(server.requests().is_empty());
-    });
-}
-
-/// Eight threads that ask at once for what takes its time to fail.
-#[test]
-fn those_who_wait_for_a_token_share_its_failure() {
-    const TAKES: Duration = Duration::from_millis(300);
-    measured(|| {
-        let asked = Arc::new(AtomicU32::new(0));
-        let count = Arc::clone(&asked);
-        let credential = Credential::bearer(move |_: &str| -> Result<BearerToken, _> {
-            count.fetch_add(1, Ordering::SeqCst);
-            thread::sleep(TAKES);
-            Err("out of order".into())
-        });
-        let emulator = Emulator::start().unwrap();
-        let policy = RetryPolicy::none().deadline(3 * TAKES);
-        let client = builder_with(&emulator, credential).retry_policy(policy).build().unwrap();
-        let started = Instant::now();
-        thread::scope(|scope| {
-            for _ in 0..8 {
-                scope.spawn(|| {
-                    let error = client.create_user().unwrap_err();
-                    assert_eq!(error.kind(), ErrorKind::Credential, "{error}");
-                });
-            }
-        });
-        assert!(started.elapsed() < 6 * TAKES, "in turn: {:?}", started.elapsed());
-        assert!(asked.load(Ordering::SeqCst) < 8);
     });
 }

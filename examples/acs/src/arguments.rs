@@ -25,8 +25,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) enum Command {
-    Create { custom_id: Option<String> },
-    Get { user: CommunicationUserIdentifier },
+    Create,
     Delete(Delete),
     Issue(Issue),
     Revoke { user: CommunicationUserIdentifier, yes: bool },
@@ -126,8 +125,7 @@ impl Parting {
 /// `None` for what the grammar does not let through.
 fn command(names: &[&str], matches: &mut ArgMatches) -> Option<Command> {
     Some(match names {
-        ["user", "create"] => Command::Create { custom_id: text(matches, "custom-id") },
-        ["user", "get"] => Command::Get { user: matches.remove_one("user")? },
+        ["user", "create"] => Command::Create,
         ["user", "delete"] => Command::Delete(Delete {
             whom: match matches.remove_one("from-file") {
                 Some(path) => Whom::File(path),

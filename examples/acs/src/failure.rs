@@ -19,19 +19,6 @@ pub(crate) enum Exit {
     Interrupted,
 }
 
-/// What the library advises programmers, and what a user of the command can do instead.
-const ADVICE: [(&str, &str); 3] = [
-    (
-        "for a private authority set root_certificates on the builder, or Tls::PlatformVerifier (feature `platform-verifier`)",
-        "for a private authority name a PEM file with its root certificates with --ca-file or in SSL_CERT_FILE",
-    ),
-    (", or pass an agent that can use it", ""),
-    (
-        "choose another api_version on the client's builder",
-        "leave out --api-version, or give another",
-    ),
-];
-
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
@@ -51,9 +38,6 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let mut message = format!("{error:#}");
-        for (there, here) in ADVICE {
-            message = message.replace(there, here);
-        }
         if let Some(user) = error.created_user_id() {
             message.push_str(&created(user));
         }

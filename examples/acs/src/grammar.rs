@@ -95,11 +95,9 @@ fn outline() -> Command {
         .after_help(AFTER_HELP)
         .max_term_width(WIDTH)
         .args(settings())
-        .subcommand(parent("user").about("Create, look up and delete users").subcommands([
-            create(),
-            get(),
-            delete(),
-        ]))
+        .subcommand(
+            parent("user").about("Create and delete users").subcommands([create(), delete()]),
+        )
         .subcommand(
             parent("token").about("Issue, revoke and exchange access tokens").subcommands([
                 issue(),
@@ -128,16 +126,7 @@ fn outline() -> Command {
 }
 
 fn create() -> Command {
-    let custom_id = option("custom-id", "ID").help(
-        "An id of your own: the same one gives the same user (preview, api-version 2025-03-02-preview)",
-    );
-    Command::new("create").about("Create a user and print its id").arg(custom_id)
-}
-
-fn get() -> Command {
-    Command::new("get")
-        .about("Print a user's id, custom id and the time of its last token (preview, api-version 2025-03-02-preview)")
-        .arg(user().required(true).help("The id of the user"))
+    Command::new("create").about("Create a user and print its id")
 }
 
 fn delete() -> Command {

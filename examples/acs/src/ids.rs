@@ -76,7 +76,7 @@ impl Ids {
 /// The id in a line as `--output text`, `tsv` or `table` prints it, or in one of its own; `None` if
 /// there is none to expect.
 fn id_in(line: &str) -> Option<&str> {
-    const OTHERS: [&str; 4] = ["token:", "expires_on:", "custom_id:", "last_token_issued_at:"];
+    const OTHERS: [&str; 2] = ["token:", "expires_on:"];
     let is_heading = line.starts_with("user_id  ") || line.chars().all(|c| matches!(c, '-' | ' '));
     let is_other = line.starts_with('#') || OTHERS.iter().any(|name| line.starts_with(name));
     if is_heading || is_other || line == "user_id" {

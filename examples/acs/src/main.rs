@@ -36,7 +36,6 @@ mod progress;
 mod queue;
 mod settings;
 mod tally;
-mod time;
 mod tls;
 mod token_command;
 
@@ -74,17 +73,8 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let settings = Settings::resolve(settings, std::env::var_os)?;
     match command {
-        Command::Create { custom_id: None } => {
+        Command::Create => {
             Record::of_new_user(&settings.client(None)?.create_user()?).print(format)
-        }
-        Command::Create { custom_id: Some(custom_id) } => {
-            let client = settings.in_preview("--custom-id")?.client(None)?;
-            let user = client.create_user_with_custom_id(&custom_id)?;
-            Record::of_new_user(user.identifier()).print(format)
-        }
-        Command::Get { user } => {
-            let client = settings.in_preview("user get")?.client(Some(&user))?;
-            Record::of_details(&client.get_user(&user)?).print(format)
         }
         Command::Delete(delete) => delete::run(&settings, delete),
         Command::Issue(issue) => self::issue(&settings, issue)?.print(format),

@@ -5,11 +5,10 @@ use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::sync::OnceLock;
 
-use acs_identity::{AccessToken, CommunicationUserDetails, CommunicationUserIdentifier};
+use acs_identity::{AccessToken, CommunicationUserIdentifier};
 use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure, created};
-use crate::time;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -68,14 +67,6 @@ impl Record {
     ) -> Self {
         let mut record = Self::of_token(token);
         record.fields.insert(0, ("user_id", Some(user.to_string())));
-        record
-    }
-
-    pub(crate) fn of_details(user: &CommunicationUserDetails) -> Self {
-        let mut record = Self::new(vec![("user_id", user.identifier().to_string())]);
-        record.fields.push(("custom_id", user.custom_id().map(str::to_owned)));
-        let issued = user.last_token_issued_at().map(time::rfc_3339);
-        record.fields.push(("last_token_issued_at", issued));
         record
     }
 

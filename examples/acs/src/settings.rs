@@ -114,16 +114,6 @@ impl Settings {
         }
     }
 
-    /// Speaks the one version that knows custom ids; the library would refuse others in words for
-    /// programmers.
-    pub(crate) fn in_preview(mut self, what: &str) -> Result<Self, Failure> {
-        const NEEDED: ApiVersion = ApiVersion::V2025_03_02_PREVIEW;
-        if *self.api_version.get_or_insert(NEEDED) == NEEDED {
-            return Ok(self);
-        }
-        Err(Failure::usage(format!("{what} needs --api-version {NEEDED} (or none)")))
-    }
-
     /// A client for one call, about a user or about none.
     pub(crate) fn client(
         &self,

@@ -16,7 +16,6 @@ fn each_published_version_is_sent_and_served() {
         "2022-10-01",
         "2023-08-01",
         "2023-10-01",
-        "2025-03-02-preview",
         "2025-06-30",
         "2026-07-22",
         "2026-09-23",
@@ -45,7 +44,6 @@ fn the_constants_are_those_that_were_published() {
         (ApiVersion::V2022_06_01, "2022-06-01"),
         (ApiVersion::V2022_10_01, "2022-10-01"),
         (ApiVersion::V2023_10_01, "2023-10-01"),
-        (ApiVersion::V2025_03_02_PREVIEW, "2025-03-02-preview"),
         (ApiVersion::V2025_06_30, "2025-06-30"),
         (ApiVersion::V2026_07_22, "2026-07-22"),
         (ApiVersion::V2026_09_23, "2026-09-23"),
@@ -66,7 +64,7 @@ fn a_version_that_the_service_does_not_have_is_refused_by_it() {
         let client = builder(&emulator).api_version(version).build().unwrap();
         let error = client.create_user().unwrap_err();
         assert_eq!((error.status(), error.code()), (Some(400), Some("UnsupportedApiVersion")));
-        let advice = "; choose another api_version on the client's builder [host ";
+        let advice = "; choose another api_version [host ";
         assert!(error.to_string().contains(advice), "{error}");
         assert!(error.to_string().contains(&format!(", api-version {version},")), "{error}");
     }

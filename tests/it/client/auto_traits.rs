@@ -1,13 +1,11 @@
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::sync::Arc;
 
 use acs_identity::emulator::{Emulator, EmulatorBuilder, Fault, Operation, RecordedRequest};
 use acs_identity::{
     AccessKey, AccessToken, ApiVersion, BearerToken, CallReport, CommunicationCloud,
     CommunicationIdentifier, CommunicationIdentityClient, CommunicationIdentityClientBuilder,
-    CommunicationUserDetails, CommunicationUserIdentifier, ConnectionString, Credential, Endpoint,
-    Error, ErrorKind, RequestToSign, RetryPolicy, SignedHeaders, Tls, TokenCredential,
-    TokenRequest, TokenScope, TokenSource,
+    CommunicationUserIdentifier, ConnectionString, Credential, Endpoint, Error, ErrorKind,
+    RequestToSign, RetryPolicy, SignedHeaders, Tls, TokenRequest, TokenScope, TokenSource,
 };
 
 fn shareable<T: Send + Sync + 'static>() {}
@@ -24,7 +22,6 @@ fn every_public_type_can_be_shared_between_threads() {
     shareable::<CommunicationIdentifier>();
     shareable::<CommunicationIdentityClient>();
     shareable::<CommunicationIdentityClientBuilder>();
-    shareable::<CommunicationUserDetails>();
     shareable::<CommunicationUserIdentifier>();
     shareable::<ConnectionString>();
     shareable::<Credential>();
@@ -39,8 +36,6 @@ fn every_public_type_can_be_shared_between_threads() {
     shareable::<RequestToSign<'static>>();
     shareable::<RetryPolicy>();
     shareable::<SignedHeaders>();
-    shareable::<Arc<dyn TokenCredential>>();
-    shareable::<Box<dyn TokenCredential>>();
     shareable::<Tls>();
     shareable::<TokenRequest>();
     shareable::<TokenScope>();

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use acs_identity::emulator::{Emulator, Fault};
-use acs_identity::{BearerToken, Credential, Error, ErrorKind, RetryPolicy, TokenCredential};
+use acs_identity::{BearerToken, Credential, Error, ErrorKind, RetryPolicy};
 
 use crate::support::{builder_with, client, last_request, text, user};
 
@@ -147,23 +147,15 @@ fn a_401_about_something_else_costs_no_token() {
     assert_eq!((asked.load(Ordering::SeqCst), emulator.request_count()), (1, 2));
 }
 
-/// A source of more than a closure.
-struct Failing;
-
-impl TokenCredential for Failing {
-    fn bearer_token(
-        &self,
-        _scope: &str,
-    ) -> Result<BearerToken, Box<dyn std::error::Error + Send + Sync>> {
-        let cause = io::Error::new(io::ErrorKind::TimedOut, "nobody is home");
-        Err(io::Error::other(cause).into())
-    }
+fn fails(_scope: &str) -> Result<BearerToken, Box<dyn std::error::Error + Send + Sync>> {
+    let cause = io::Error::new(io::ErrorKind::TimedOut, "nobody is home");
+    Err(io::Error::other(cause).into())
 }
 
 #[test]
 fn a_source_that_fails_sends_nothing() {
     let emulator = Emulator::start().unwrap();
-    let client = builder_with(&emulator, Credential::bearer(Failing)).build().unwrap();
+    let client = builder_with(&emulator, Credential::bearer(fails)).build().unwrap();
     let error = client.create_user().unwrap_err();
     assert_eq!((error.kind(), error.status()), (ErrorKind::Credential, None));
     assert_eq!((error.attempts(), error.is_in_doubt()), (0, false));
@@ -200,7 +192,7 @@ fn a_source_that_fails_between_attempts_leaves_the_doubt() {
 
 #[test]
 fn tokens_that_cannot_be_used_are_refused_and_not_kept() {
-    let malformed = "the bearer token that was fetched is empty, longer than 16 KiB or has characters that no token has, so the request was not sent: check for a line break around it";
+    let malformed = "the bearer token that was fetched is empty, longer than 16 KiB or has characters that are not allowed in a token, so the request was not sent: check for a line break around it";
     let expired = "the bearer token that was fetched has already expired, so the request was not sent: check its source and this machine's clock";
     for (token, life, problem) in [
         ("CANARY\n", 3_600, malformed),

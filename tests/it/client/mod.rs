@@ -10,7 +10,6 @@ mod ids;
 mod interface;
 mod observing;
 mod operations;
-mod preview;
 mod settings;
 mod signing_vectors;
 mod teams;

@@ -46,7 +46,7 @@ fn assert_refused(variable: &str, shown: &str, output: &Output) {
     assert!(stderr.contains(&name), "{variable}={shown}: {stderr}");
     // Nothing was tried.
     assert!(!stderr.contains("client-request-id"), "{variable}={shown}: {stderr}");
-    for part in ["user", "secret", "proxy.example"] {
+    for part in ["user:", "secret", "proxy.example"] {
         assert!(!stderr.contains(part), "{variable}={shown}: {stderr}");
     }
 }

@@ -58,6 +58,6 @@ fn a_server_that_does_not_speak_tls() {
     let endpoint = format!("https://{}", server.address());
     let error = client(&*endpoint).create_user().unwrap_err();
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::Connection, 1), "{error}");
-    let text = "create_user: the TLS handshake failed: if the other side speaks plain http, check the endpoint's scheme and port; else look for a proxy; nothing was sent [";
+    let text = "create_user: the TLS handshake failed: if the other side speaks plain http, check the endpoint's scheme and port; otherwise look for a proxy in between; nothing was sent [";
     assert!(error.to_string().starts_with(text), "{error}");
 }

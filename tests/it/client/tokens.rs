@@ -45,7 +45,7 @@ fn a_source_asks_for_what_it_was_made_with() {
     let request = TokenRequest::new(["chat", "voip"]).expires_in(Duration::from_secs(7_200));
     client.token_source(&user, &request).unwrap().token().unwrap();
     let sent = last_request(&emulator);
-    assert_eq!(sent.body(), br#"{"scopes":["chat","voip"],"expiresInMinutes":120}"#);
+    assert_eq!(sent.body(), br#"{"expiresInMinutes":120,"scopes":["chat","voip"]}"#);
     assert!(sent.target().contains(&user.identifier().replace(':', "%3A")));
 }
 

@@ -16,8 +16,6 @@ use crate::support::{
 };
 
 const CREATED: &str = r#"{"identity":{"id":"8:acs:a_b"}}"#;
-const CUSTOM: &str =
-    r#"{"identity":{"customId":"alice","lastTokenIssuedAt":"2020","id":"8:acs:a_b"}}"#;
 
 fn answering(status: &str, body: &str) -> Server {
     Server::answering(closing(&response(status, "", body)))
@@ -83,15 +81,14 @@ fn a_null_before_the_identity_is_no_error() {
     }
 }
 
-/// A page that shows the request, escaped for HTML, and an id that is the request's own secret.
+/// A page that shows the request, escaped for HTML.
 #[test]
 fn what_a_server_sends_back_in_disguise_is_not_shown() {
     let server = Server::scripted(|connection| {
         if let Some(request) = connection.request() {
             let secret = secret_of(&request);
             let page = secret.replace('+', "&#43;").replace('/', "&#x2F;").replace('=', "&#x3D;");
-            let headers = format!("MS-CV: {secret}\r\n");
-            connection.send(closing(&response("500 Oops", &headers, &format!("<p>{page}</p>"))));
+            connection.send(closing(&response("500 Oops", "", &format!("<p>{page}</p>"))));
         }
     });
     let with_token =
@@ -101,7 +98,7 @@ fn what_a_server_sends_back_in_disguise_is_not_shown() {
         for number in 0..20 {
             let user = format!("8:acs:{number}").parse().unwrap();
             let error = client.issue_token(&user, ["chat"]).unwrap_err();
-            let text = format!("{error} {error:?} {:?}", error.ms_cv());
+            let text = format!("{error} {error:?}");
             let text = text.replace("&#43;", "+").replace("&#x2F;", "/").replace("&#x3D;", "=");
             let requests = server.requests();
             assert!(!text.contains(secret_of(requests.last().unwrap())), "{error}");
@@ -132,31 +129,6 @@ fn what_was_refused_was_sent() {
     }
 }
 
-/// It may have existed for years.
-#[test]
-fn nobody_is_told_to_delete_a_user_that_was_found() {
-    let server = answering("201 Created", CUSTOM);
-    let error = hurried(&server).build().unwrap().create_user_with_custom_id("alice").unwrap_err();
-    assert_eq!(error.created_user_id(), Some("8:acs:a_b"));
-    for advice in ["delete it", "was created"] {
-        assert!(!error.to_string().contains(advice), "{error}");
-    }
-}
-
-/// Whatever an attempt did, it did it to the same user.
-#[test]
-fn a_custom_id_whose_user_is_known_is_not_in_doubt() {
-    let server = Server::scripted(|connection| {
-        if connection.request().is_some() {
-            let status = if connection.number == 0 { "500 Oops" } else { "201 Created" };
-            connection.send(closing(&response(status, "", CUSTOM)));
-        }
-    });
-    let error = hurried(&server).build().unwrap().create_user_with_custom_id("alice").unwrap_err();
-    assert_eq!((error.created_user_id(), error.attempts()), (Some("8:acs:a_b"), 2), "{error}");
-    assert!(!error.is_in_doubt(), "{error}");
-}
-
 /// A head has to fit into the agent's buffer.
 #[test]
 fn a_bearer_token_that_does_not_fit_is_not_sent() {
@@ -172,7 +144,7 @@ fn a_bearer_token_that_does_not_fit_is_not_sent() {
     assert_eq!(server.requests().len(), 1);
 }
 
-/// ureq reads twenty headers of a proxy's. What they hide is in doubt, for all that is known.
+/// ureq reads twenty headers of a proxy's. A request without a body may have been sent, for all that is known.
 #[test]
 fn a_proxy_that_says_too_much() {
     let headers = "X-Header: v\r\n".repeat(25);
@@ -184,9 +156,11 @@ fn a_proxy_that_says_too_much() {
     for operation in [Operation::Create, Operation::Delete] {
         let error = operation.run(&client).unwrap_err();
         let told = (error.kind(), error.attempts(), error.is_in_doubt());
-        assert_eq!(told, (ErrorKind::Response, 1, true), "{operation:?} {error}");
+        let in_doubt = operation == Operation::Delete;
+        assert_eq!(told, (ErrorKind::Connection, 1, in_doubt), "{operation:?} {error}");
         let text = format!("{error:?}");
-        assert!(text.contains("look for a proxy") && !text.contains("password"), "{text}");
+        assert!(text.contains(": the proxy's response cannot be read: check the proxy"), "{text}");
+        assert!(!text.contains("user:password"), "{text}");
     }
 }
 
@@ -222,29 +196,6 @@ fn any_user_survives_the_way_through_an_identifier() {
         assert_eq!(again, identifier, "{id}");
         assert_eq!(again.to_string(), id);
     }
-}
-
-/// A response that was too slow is no sign that its server closes connections.
-#[test]
-fn one_timeout_does_not_end_keep_alive_for_ever() {
-    let server = Server::scripted(|connection| {
-        let mut responses = 0;
-        while connection.request().is_some() {
-            if connection.number == 0 && responses == 1 {
-                connection.stall();
-                return;
-            }
-            responses += 1;
-            connection.send(response("201 Created", "Connection: keep-alive\r\n", CREATED));
-        }
-    });
-    let client = builder(&server).timeout(Duration::from_secs(2)).build().unwrap();
-    client.create_user().unwrap();
-    assert_eq!(client.create_user().map_err(|error| error.kind()), Err(ErrorKind::Timeout));
-    for _ in 0..20 {
-        client.create_user().unwrap();
-    }
-    assert_eq!(server.connections(), 2);
 }
 
 /// The README writes tokens into a file of lines.

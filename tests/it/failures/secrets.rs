@@ -154,14 +154,12 @@ fn bodies_that_break_off_within_them_hide_them() {
     }
 }
 
-/// In the headers that errors repeat, too.
+/// In the headers that errors repeat, too, where a signature is marked as one.
 #[test]
 fn errors_hide_the_signature_of_their_request() {
-    let forms: [fn(&str) -> String; 5] = [
-        |sent| format!("ms-cv: {sent}"),
-        |sent| format!("ms-cv: \"{}\"", sent.trim_end_matches('=')),
-        |sent| format!("x-azure-ref: {sent};x"),
-        |sent| format!("x-azure-ref: a{}", &sent[..30]),
+    let forms: [fn(&str) -> String; 3] = [
+        |sent| format!("ms-cv: HMAC-SHA256 SignedHeaders=x&Signature={sent}"),
+        |sent| format!("x-azure-ref: Signature={sent}"),
         |sent| format!("Location: https://{}/{}", &sent[..30], &sent[30..]),
     ];
     for form in forms {

@@ -9,10 +9,10 @@ use crate::support::{Nobody, Operation, emulator_with_user, hurried, hurried_pol
 
 #[test]
 fn after_several_attempts() {
-    const SUPPORT: &str = "try again later; Microsoft's support asks for the ms-cv";
+    const LATER: &str = "try again later; Microsoft's support asks for the ms-cv";
     const NO_HARM: &str = "the service may have processed the request; repeating it does no harm";
     const LOST: &str =
-        "an orphaned user may exist whose id nobody knows, and calling again creates another";
+        "a user may have been created; its id is unknown, and calling again creates another";
 
     let always = |fault: Fault| fault.times(u64::MAX);
     let after = |value| always(Fault::respond(429).header("retry-after-ms", value));
@@ -20,12 +20,12 @@ fn after_several_attempts() {
         (
             Operation::Create,
             always(Fault::respond(503).header("Retry-After", "0")),
-            format!("create_user: the service responded with 503 Service Unavailable; {SUPPORT} (4 attempts in N s)"),
+            format!("create_user: the service responded with 503 Service Unavailable; {LATER} (4 attempts in N s)"),
         ),
         (
             Operation::Create,
             always(Fault::respond(503)),
-            format!("create_user: the service responded with 503 Service Unavailable; {SUPPORT}; {LOST}"),
+            format!("create_user: the service responded with 503 Service Unavailable; {LATER}; {LOST}"),
         ),
         (
             Operation::Issue,
@@ -35,12 +35,12 @@ fn after_several_attempts() {
         (
             Operation::Issue,
             always(Fault::respond(500)),
-            format!("issue_token: the service responded with 500 Internal Server Error; {SUPPORT} (4 attempts in N s)"),
+            format!("issue_token: the service responded with 500 Internal Server Error; {LATER} (4 attempts in N s)"),
         ),
         (
             Operation::Create,
             always(Fault::respond(500)),
-            format!("create_user: the service responded with 500 Internal Server Error; {SUPPORT}; {LOST}"),
+            format!("create_user: the service responded with 500 Internal Server Error; {LATER}; {LOST}"),
         ),
         (
             Operation::Revoke,
@@ -79,14 +79,9 @@ fn after_several_attempts() {
             format!("create_user: the service reported success (201), but its body broke off; {LOST}"),
         ),
         (
-            Operation::CreateWithCustomId,
-            always(Fault::respond(408)),
-            "create_user_with_custom_id: the service responded with 408 Request Timeout (4 attempts in N s)".to_owned(),
-        ),
-        (
             Operation::Create,
             always(Fault::respond(403)),
-            "create_user: the service responded with 403 Forbidden; check the resource's role assignments and network rules".to_owned(),
+            "create_user: the service responded with 403 Forbidden; check the resource's role assignments and network rules, and any gateway or proxy in between".to_owned(),
         ),
     ] {
         let (emulator, user) = emulator_with_user(Emulator::builder());

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use acs_identity::emulator::{Emulator, EmulatorBuilder, RecordedRequest};
 use acs_identity::{
-    AccessKey, ApiVersion, CommunicationIdentityClient, CommunicationIdentityClientBuilder,
+    AccessKey, CommunicationIdentityClient, CommunicationIdentityClientBuilder,
     CommunicationUserIdentifier, Credential, Error, RetryPolicy,
 };
 use ureq::Agent;
@@ -87,10 +87,9 @@ pub fn builder_with(
         .retry_policy(RetryPolicy::none())
 }
 
-/// For a client that repeats as often as by default, without backing off, and speaks the version
-/// that has every operation.
+/// For a client that repeats as often as by default, without backing off.
 pub fn hurried(service: &(impl Service + ?Sized)) -> CommunicationIdentityClientBuilder {
-    builder(service).retry_policy(hurried_policy()).api_version(ApiVersion::V2025_03_02_PREVIEW)
+    builder(service).retry_policy(hurried_policy())
 }
 
 /// The default policy, without its backoff.
@@ -131,18 +130,16 @@ pub enum Operation {
     Exchange,
     Revoke,
     Delete,
-    CreateWithCustomId,
 }
 
 impl Operation {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 6] = [
         Self::Create,
         Self::CreateWithToken,
         Self::Issue,
         Self::Exchange,
         Self::Revoke,
         Self::Delete,
-        Self::CreateWithCustomId,
     ];
     /// Those that must not be done twice.
     pub const CREATES: [Self; 2] = [Self::Create, Self::CreateWithToken];
@@ -169,7 +166,6 @@ impl Operation {
             }
             Self::Revoke => client.revoke_tokens(user),
             Self::Delete => client.delete_user(user),
-            Self::CreateWithCustomId => client.create_user_with_custom_id("alice").map(drop),
         }
     }
 }

@@ -36,6 +36,8 @@ pub struct Connection {
     pub wire: Wire,
     /// Whether it is closed without the end that comes first otherwise.
     resets: bool,
+    /// How many connections the server has accepted.
+    accepted: Arc<AtomicUsize>,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
@@ -65,6 +67,17 @@ impl Connection {
             thread::yield_now();
         }
         None
+    }
+
+    /// Waits for the first byte and leaves it unread: closing then resets the connection.
+    pub fn reset_unread(&mut self) {
+        self.resets = true;
+        let _ = self.tcp().peek(&mut [0]);
+    }
+
+    /// Waits until so many connections were accepted.
+    pub fn hold_until_open(&self, count: usize) {
+        super::until(|| self.accepted.load(Ordering::SeqCst) >= count);
     }
 
     /// Whether the client is still there.
@@ -175,8 +188,8 @@ impl Server {
                     }
                 };
                 let number = count.fetch_add(1, Ordering::SeqCst);
-                let mut connection =
-                    Connection { number, wire, resets: false, requests: Arc::clone(&log) };
+                let (accepted, requests) = (Arc::clone(&count), Arc::clone(&log));
+                let mut connection = Connection { number, wire, resets: false, accepted, requests };
                 let script = Arc::clone(&script);
                 thread::spawn(move || {
                     script(&mut connection);
@@ -264,8 +277,7 @@ pub fn success(request: &str, headers: &str) -> String {
     } else if line.contains(":issueAccessToken") || line.contains(":exchangeAccessToken") {
         response("200 OK", headers, TOKEN)
     } else {
-        let body =
-            format!(r#"{{"identity":{{"id":"{ID}","customId":"alice"}},"accessToken":{TOKEN}}}"#);
+        let body = format!(r#"{{"identity":{{"id":"{ID}"}},"accessToken":{TOKEN}}}"#);
         response("201 Created", headers, &body)
     }
 }

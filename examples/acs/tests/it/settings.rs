@@ -78,7 +78,7 @@ fn an_api_version_that_is_not_there_is_wrong_usage() {
     assert_eq!(emulator.request_count(), 0);
     let ended = create("2019-01-01");
     let problem = "acs: create_user: the service responded with 400 UnsupportedApiVersion: ";
-    let advice = "; leave out --api-version, or give another [host ";
+    let advice = "; choose another api_version [host ";
     assert!(ended.stderr.starts_with(problem) && ended.stderr.contains(advice), "{ended:?}");
     assert_eq!((ended.stderr.lines().count(), ended.code()), (1, Some(2)));
 }
@@ -241,17 +241,16 @@ fn a_proxy_that_cannot_be_used_is_blamed() {
     assert_eq!(ended.code(), Some(1), "{ended:?}");
     assert!(
         ended.stderr.contains(
-            ": the proxy, or the service through it, could not be reached: check the first"
+            ": the proxy, or the service through it, could not be reached: check HTTPS_PROXY"
         ),
         "{ended:?}"
     );
     let ended = create([("HTTPS_PROXY", nobody), ("NO_PROXY", "*")]);
     assert!(!ended.stderr.contains("the proxy, or"), "{ended:?}");
-    // What the library advises besides is for programmers.
     let ended = create([("ALL_PROXY", "socks5://user:secret@proxy.example"), ("NO_PROXY", "")]);
     assert_eq!(ended.code(), Some(2), "{ended:?}");
     assert!(
-        ended.stderr.ends_with("http or https proxy with a valid port: correct or unset it\n"),
+        ended.stderr.ends_with(": correct or unset it, or exempt the host with NO_PROXY\n"),
         "{ended:?}"
     );
 }

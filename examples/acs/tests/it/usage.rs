@@ -10,7 +10,6 @@ fn help_is_everywhere() {
         &[][..],
         &["user"],
         &["user", "create"],
-        &["user", "get"],
         &["user", "delete"],
         &["token"],
         &["token", "issue"],

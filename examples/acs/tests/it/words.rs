@@ -19,39 +19,6 @@ fn user_create() {
 }
 
 #[test]
-fn user_create_with_an_id_of_ones_own() {
-    let emulator = Emulator::start().unwrap();
-    let arguments = ["user", "create", "--custom-id", "alice@example.com"];
-    let created = acs(&emulator, &arguments);
-    created.assert_printed(&printed_as_az_does(&emulator.users()[0]));
-    assert_eq!(acs(&emulator, &arguments), created);
-    assert_eq!(emulator.users().len(), 1);
-    assert!(emulator.requests()[0].target().ends_with("api-version=2025-03-02-preview"));
-
-    let arguments = [&arguments[..], &["--api-version", "2023-10-01"]].concat();
-    acs(&emulator, &arguments)
-        .assert_failed(2, "acs: --custom-id needs --api-version 2025-03-02-preview (or none)");
-}
-
-#[test]
-fn user_get() {
-    let emulator = Emulator::start().unwrap();
-    acs(&emulator, &["user", "create", "--custom-id", "alice"]);
-    let user = &emulator.users()[0];
-    let get = |format| acs(&emulator, &["user", "get", "--user", user, "-o", format]);
-    get("json").assert_printed(&format!(
-        "{{\n  \"user_id\": \"{user}\",\n  \"custom_id\": \"alice\",\n  \"last_token_issued_at\": null\n}}\n"
-    ));
-    get("tsv").assert_printed(&format!("{user}\talice\t\n"));
-    acs(&emulator, &["token", "issue", "-s", "voip", "-u", user]);
-    let printed = get("text").stdout;
-    let issued = printed.lines().nth(2).unwrap().strip_prefix("last_token_issued_at: 20").unwrap();
-    assert!(issued.ends_with("+00:00") && issued.len() == 23, "{printed}");
-    acs(&emulator, &["user", "get", "-u", user, "--api-version", "2023-10-01"])
-        .assert_failed(2, "acs: user get needs --api-version 2025-03-02-preview (or none)");
-}
-
-#[test]
 fn a_table_has_columns() {
     let emulator = Emulator::start().unwrap();
     let created = acs(&emulator, &["user", "create", "-o", "table"]);

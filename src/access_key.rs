@@ -22,7 +22,7 @@ use crate::timestamp::http_date;
 const CONTENT_HASH_OF_NOTHING: &str = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
 const AUTHORIZATION: &str =
     "HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature=";
-pub(super) const BASE64_OF_32_BYTES: usize = 44;
+const BASE64_OF_32_BYTES: usize = 44;
 
 const X_MS_DATE: HeaderName = HeaderName::from_static("x-ms-date");
 const X_MS_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-ms-content-sha256");
@@ -232,7 +232,7 @@ impl SignedHeaders {
     }
 
     /// Converts the headers without copies. `None` if HTTP cannot carry a value, which cannot happen.
-    pub(super) fn into_values(self) -> Option<[(HeaderName, HeaderValue); 3]> {
+    pub(crate) fn into_values(self) -> Option<[(HeaderName, HeaderValue); 3]> {
         let content_hash = match self.content_hash {
             Cow::Borrowed(hash) => HeaderValue::from_static(hash),
             Cow::Owned(hash) => hash.try_into().ok()?,

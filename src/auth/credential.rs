@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use ureq::http::HeaderValue;
 
-use crate::auth::access_key::AccessKey;
+use crate::access_key::AccessKey;
 use crate::auth::cache::Cache;
 use crate::error::{Error, ErrorKind};
 
@@ -18,12 +18,12 @@ const SCOPE: &str = "https://communication.azure.com//.default";
 const MARGIN: Duration = Duration::from_secs(5 * 60);
 
 /// The head has to fit into the agent's buffer, beside the other headers.
-const LONGEST: usize = 16 * 1024;
+const MAX_LENGTH: usize = 16 * 1024;
 
 /// The credential of a client: an [`AccessKey`], or bearer tokens from Entra ID.
 ///
-/// Functions that take a credential also take an access key. For Entra ID, create a credential from
-/// anything that [fetches tokens](TokenCredential), such as a closure.
+/// Functions that take a credential also take an access key. For Entra ID, create one from a closure that
+/// fetches [bearer tokens](Self::bearer).
 ///
 /// # Examples
 ///
@@ -33,7 +33,7 @@ const LONGEST: usize = 16 * 1024;
 /// use acs_identity::{BearerToken, CommunicationIdentityClient, Credential};
 ///
 /// # fn token_from_entra(scope: &str) -> Result<String, std::io::Error> { Ok("t".to_owned()) }
-/// let credential = Credential::bearer(|scope: &str| {
+/// let credential = Credential::bearer(|scope| {
 ///     let token = token_from_entra(scope)?;
 ///     Ok(BearerToken::new(token, SystemTime::now() + Duration::from_secs(3600)))
 /// });
@@ -50,47 +50,11 @@ pub(crate) enum Kind {
 }
 
 pub(crate) struct Bearer {
-    source: Box<dyn TokenCredential>,
+    fetch: Box<Fetch>,
     cache: Cache<HeaderValue>,
 }
 
-/// A source of bearer tokens from Entra ID, for [`Credential::bearer`].
-///
-/// Implemented for every closure that takes a scope and returns a [`BearerToken`] or any error. The
-/// [page on Entra ID](crate::guide::entra) has two sources that need no Azure crate.
-///
-/// # Examples
-///
-/// ```
-/// use std::error::Error;
-/// use std::time::{Duration, SystemTime};
-///
-/// use acs_identity::{BearerToken, Credential, TokenCredential};
-///
-/// struct FromFile(std::path::PathBuf);
-///
-/// impl TokenCredential for FromFile {
-///     fn bearer_token(&self, _: &str) -> Result<BearerToken, Box<dyn Error + Send + Sync>> {
-///         let token = std::fs::read_to_string(&self.0)?;
-///         Ok(BearerToken::new(token.trim(), SystemTime::now() + Duration::from_secs(600)))
-///     }
-/// }
-///
-/// let credential = Credential::bearer(FromFile("/run/secrets/token".into()));
-/// # let _ = credential;
-/// ```
-pub trait TokenCredential: Send + Sync + 'static {
-    /// Fetches a token for a scope, which is `https://communication.azure.com//.default`.
-    ///
-    /// The client does not limit how long this takes: set a timeout of your own. The source must not
-    /// use a client with this same credential, which would wait for itself.
-    ///
-    /// # Errors
-    ///
-    /// Return any error. It becomes the source of an [`Error`] of the kind
-    /// [`Credential`](crate::ErrorKind::Credential), which prints it: keep secrets out of it.
-    fn bearer_token(&self, scope: &str) -> Result<BearerToken, Box<dyn StdError + Send + Sync>>;
-}
+type Fetch = dyn Fn(&str) -> Result<BearerToken, Box<dyn StdError + Send + Sync>> + Send + Sync;
 
 /// A bearer token from Entra ID, and when it expires.
 ///
@@ -113,32 +77,48 @@ pub struct BearerToken {
 }
 
 impl Credential {
-    /// Creates a credential that authenticates with bearer tokens from this source.
+    /// Creates a credential that authenticates with the bearer tokens that a function fetches.
+    ///
+    /// The function takes a scope, which is `https://communication.azure.com//.default`. The
+    /// [page on Entra ID](crate::guide::entra) has functions that need no Azure crate.
     ///
     /// The first call fetches a token, which is kept until five minutes before it expires. Threads that
     /// need one at the same time share one fetch. If fetching fails, the old token is used for as long
     /// as it is valid. After a 401 that is not about the user's id or a Teams user's token, a new token
     /// is fetched and the request is sent once more.
     ///
+    /// The client does not limit how long fetching takes: set a timeout of your own. The function must
+    /// not use a client with this same credential: it would deadlock until the deadline of the call.
+    ///
+    /// # Errors
+    ///
+    /// The function may return any error. It becomes the source of an [`Error`] of the kind
+    /// [`Credential`](crate::ErrorKind::Credential), which prints it: keep secrets out of it.
+    ///
     /// # Examples
     ///
-    /// A boxed source, chosen at run time:
-    ///
     /// ```
-    /// use std::time::SystemTime;
+    /// use std::time::{Duration, SystemTime};
     ///
-    /// use acs_identity::{BearerToken, Credential, TokenCredential};
+    /// use acs_identity::{BearerToken, Credential};
     ///
-    /// let source: Box<dyn TokenCredential> =
-    ///     Box::new(|_: &str| Ok(BearerToken::new("token", SystemTime::now())));
-    /// let credential = Credential::bearer(source);
+    /// let credential = Credential::bearer(|_scope| {
+    ///     let token = std::fs::read_to_string("/run/secrets/token")?;
+    ///     Ok(BearerToken::new(token.trim(), SystemTime::now() + Duration::from_secs(600)))
+    /// });
     /// assert_eq!(format!("{credential:?}"), "Credential(bearer token, [redacted])");
     /// ```
     #[doc(alias = "ClientSecretCredential")]
     #[doc(alias = "DefaultAzureCredential")]
     #[doc(alias = "ManagedIdentityCredential")]
-    pub fn bearer(source: impl TokenCredential) -> Self {
-        let bearer = Bearer { source: Box::new(source), cache: Cache::new(MARGIN) };
+    #[doc(alias = "TokenCredential")]
+    pub fn bearer(
+        fetch: impl Fn(&str) -> Result<BearerToken, Box<dyn StdError + Send + Sync>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        let bearer = Bearer { fetch: Box::new(fetch), cache: Cache::new(MARGIN) };
         Self(Arc::new(Kind::Bearer(bearer)))
     }
 
@@ -163,14 +143,14 @@ impl fmt::Debug for Credential {
 }
 
 impl Bearer {
-    /// Returns the `authorization` header. Waits no longer than `patience` for another call that is
+    /// Returns the `authorization` header. Waits no longer than `max_wait` for another call that is
     /// fetching a token.
     pub(crate) fn header(
         &self,
         now: impl Fn() -> SystemTime,
-        patience: Duration,
+        max_wait: Duration,
     ) -> Result<HeaderValue, Error> {
-        self.cache.get(&now, patience, || self.fetch(&now)).unwrap_or_else(|| {
+        self.cache.get(&now, max_wait, || self.fetch(&now)).unwrap_or_else(|| {
             Err(credential_error(
                 "another thread is still fetching the bearer token, so the request was not sent",
             ))
@@ -178,21 +158,20 @@ impl Bearer {
     }
 
     /// Drops a token that the service rejected, unless another call already did.
-    pub(crate) fn forget(&self, rejected: &HeaderValue) {
-        self.cache.forget(|header| header == rejected);
+    pub(crate) fn invalidate(&self, rejected: &HeaderValue) {
+        self.cache.invalidate_if(|header| header == rejected);
     }
 
     fn fetch(&self, now: impl Fn() -> SystemTime) -> Result<(HeaderValue, SystemTime), Error> {
-        const MALFORMED: &str = "the bearer token that was fetched is empty, longer than 16 KiB or has characters that no token has, so the request was not sent: check for a line break around it";
+        const MALFORMED: &str = "the bearer token that was fetched is empty, longer than 16 KiB or has characters that are not allowed in a token, so the request was not sent: check for a line break around it";
 
-        let BearerToken { token, expires_on } =
-            self.source.bearer_token(SCOPE).map_err(|cause| {
-                credential_error("could not obtain a bearer token, so the request was not sent")
-                    .with_source(cause)
-            })?;
+        let BearerToken { token, expires_on } = (self.fetch)(SCOPE).map_err(|cause| {
+            credential_error("could not obtain a bearer token, so the request was not sent")
+                .with_source(cause)
+        })?;
         // Checked before it is kept: one that cannot be sent would fail every call until it expires.
         if token.is_empty()
-            || token.len() > LONGEST
+            || token.len() > MAX_LENGTH
             || !token.bytes().all(|byte| byte.is_ascii_graphic())
         {
             return Err(credential_error(MALFORMED));
@@ -211,27 +190,6 @@ impl Bearer {
 
 fn credential_error(problem: &str) -> Error {
     Error::new(ErrorKind::Credential, problem)
-}
-
-impl<F> TokenCredential for F
-where
-    F: Fn(&str) -> Result<BearerToken, Box<dyn StdError + Send + Sync>> + Send + Sync + 'static,
-{
-    fn bearer_token(&self, scope: &str) -> Result<BearerToken, Box<dyn StdError + Send + Sync>> {
-        self(scope)
-    }
-}
-
-impl TokenCredential for Box<dyn TokenCredential> {
-    fn bearer_token(&self, scope: &str) -> Result<BearerToken, Box<dyn StdError + Send + Sync>> {
-        (**self).bearer_token(scope)
-    }
-}
-
-impl TokenCredential for Arc<dyn TokenCredential> {
-    fn bearer_token(&self, scope: &str) -> Result<BearerToken, Box<dyn StdError + Send + Sync>> {
-        (**self).bearer_token(scope)
-    }
 }
 
 impl BearerToken {
@@ -278,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bearer_token_is_kept_until_five_minutes_before_it_expires() {
+    fn bearer_token_is_kept_until_five_minutes_before_it_expires() {
         assert_eq!(
             headers(&[0, 3_299, 3_300, 6_599, 6_600, 20_000]),
             ["Bearer 1", "Bearer 1", "Bearer 2", "Bearer 2", "Bearer 3", "Bearer 4"]

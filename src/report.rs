@@ -1,8 +1,8 @@
-//! What an observer is told about a call.
+//! The facts of a call, for its error and for an observer.
 
 use std::time::Duration;
 
-use crate::error::{CallRecord, Error};
+use crate::error::Error;
 
 /// A summary of one call: its operation, outcome, attempts and duration, and the ids that Microsoft's
 /// support asks for.
@@ -33,15 +33,25 @@ use crate::error::{CallRecord, Error};
 /// ```
 #[derive(Clone, Debug)]
 pub struct CallReport {
-    record: CallRecord,
-    error: Option<Error>,
+    pub(crate) operation: &'static str,
+    pub(crate) host: String,
+    pub(crate) api_version: String,
+    pub(crate) client_request_id: String,
+    pub(crate) attempts: u32,
+    pub(crate) elapsed: Duration,
+    /// Of the last attempt, as are the two ids below, if it got a response.
+    pub(crate) status: Option<u16>,
+    pub(crate) ms_cv: Option<String>,
+    pub(crate) azure_ref: Option<String>,
+    /// Only for an observer: an error holds the report of its call, not the other way round.
+    pub(crate) error: Option<Error>,
 }
 
 impl CallReport {
     /// Returns the name of the client's method, such as `issue_token`.
     #[must_use]
     pub fn operation(&self) -> &'static str {
-        self.record.operation
+        self.operation
     }
 
     /// Returns whether the call succeeded.
@@ -59,40 +69,36 @@ impl CallReport {
     /// Returns the HTTP status of the last attempt, if it got a response.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
-        self.record.status
+        self.status
     }
 
     /// Returns how many attempts the call made; 0 if it failed before the first.
     #[must_use]
     pub fn attempts(&self) -> u32 {
-        self.record.attempts
+        self.attempts
     }
 
     /// Returns how long the call took, including the backoff between attempts.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        self.record.elapsed
+        self.elapsed
     }
 
     /// Returns the `x-ms-client-request-id` that all attempts carried.
     #[must_use]
     pub fn client_request_id(&self) -> &str {
-        &self.record.client_request_id
+        &self.client_request_id
     }
 
     /// Returns the `MS-CV` header of the last response.
     #[must_use]
     pub fn ms_cv(&self) -> Option<&str> {
-        self.record.ms_cv.as_deref()
+        self.ms_cv.as_deref()
     }
 
     /// Returns the `X-Azure-Ref` header of the last response.
     #[must_use]
     pub fn azure_ref(&self) -> Option<&str> {
-        self.record.azure_ref.as_deref()
-    }
-
-    pub(crate) fn new(record: CallRecord, error: Option<Error>) -> Self {
-        Self { record, error }
+        self.azure_ref.as_deref()
     }
 }

@@ -1,0 +1,215 @@
+//! What a response means that is not the operation's success: the error, and what to do about it.
+//!
+//! The one place that builds such an error. Attempts without a response are in `http::failure`.
+
+use std::time::SystemTime;
+
+use serde_json::Value;
+
+use crate::auth::attempt::Authentication;
+use crate::error::{Error, ErrorKind};
+use crate::http::members::{Malformed, created_user};
+use crate::http::response::Response;
+use crate::operation::Operation;
+use crate::sanitize::sanitize;
+
+/// Returns the error for a response with another status than the operation's success, or without the
+/// whole of its body.
+pub(super) fn unexpected(
+    response: &Response,
+    operation: &Operation,
+    authentication: &Authentication,
+    now: SystemTime,
+) -> Error {
+    let mut error = if response.status.is_success() {
+        let problem = match response {
+            it if it.is_too_long() => "its body is longer than 1 MiB".to_owned(),
+            it if it.is_cut() => "its body broke off".to_owned(),
+            _ => format!("{} was expected", operation.success),
+        };
+        unusable(response, operation, &problem)
+    } else {
+        unsuccessful(response, authentication, now)
+    };
+    if response.is_cut() {
+        error.inner.source = response.body_error.clone().map(|cause| cause as _);
+    }
+    error
+}
+
+/// Returns the error for a success that lacks what the operation returns.
+pub(super) fn malformed(response: &Response, operation: &Operation, why: &Malformed) -> Error {
+    unusable(response, operation, &why.0)
+}
+
+fn unusable(response: &Response, operation: &Operation, problem: &str) -> Error {
+    let status = response.status.as_str();
+    let problem = format!("the service reported success ({status}), but {problem}");
+    let user = created_user(response).filter(|_| operation.creates_user());
+    let Some(user) = user else {
+        let mut error = Error::new(ErrorKind::Response, problem);
+        error.inner.is_in_doubt = true;
+        error.inner.is_transient = response.is_cut();
+        return error;
+    };
+    // The id is known: nothing is in doubt, and there is nothing to retry.
+    let id = user.identifier();
+    let shown = sanitize(id);
+    let problem =
+        format!("{problem}; the user {shown} was created: issue a token for it or delete it");
+    let mut error = Error::new(ErrorKind::Response, problem);
+    error.inner.created_user_id = Some(id.to_owned());
+    error
+}
+
+fn unsuccessful(response: &Response, authentication: &Authentication, now: SystemTime) -> Error {
+    let mut error = Error::new(ErrorKind::Service, "");
+    let envelope: Value = serde_json::from_slice(response.text()).unwrap_or_default();
+    let text = |name| Some(envelope.get("error")?.get(name)?.as_str()?).filter(|it| !it.is_empty());
+    error.inner.code = text("code").map(sanitize);
+    error.inner.message = text("message").map(sanitize);
+    error.inner.target = text("target").map(sanitize);
+    error.inner.retry_after = response.retry_after(now);
+
+    (error.inner.is_in_doubt, error.inner.is_transient) = match response.status.as_u16() {
+        429 => (false, true),
+        // Azure Front Door sends a 503 of its own if the origin was too slow or its response unreadable,
+        // so only a 503 of the service itself counts, or one that asks to wait.
+        503 if error.code().is_some() || error.retry_after().is_some() => (false, true),
+        408 | 500 | 502 | 503 | 504 => (true, true),
+        // Redirected, rejected or not understood. The service itself never redirects.
+        300..=499 | 501 | 505 => (false, false),
+        _ => (true, false),
+    };
+
+    error.inner.problem = describe(response, &error);
+    if let Some(advice) = advice(response, &error, authentication) {
+        error.inner.problem.extend(["; ", &advice]);
+    }
+    error
+}
+
+/// Describes the response of the service, or of something in front of it.
+fn describe(response: &Response, error: &Error) -> String {
+    let mut problem = format!("the service responded with {}", response.status.as_str());
+    if let Some(word) = error.code().or(response.status.canonical_reason()) {
+        problem.extend([" ", word]);
+    }
+    if let Some(message) = error.message() {
+        problem.extend([": ", message.trim_end_matches('.')]);
+    } else if error.code().is_none() && response.is_complete() {
+        // An incomplete body may end within a secret, with a part too short to be recognized.
+        let text = sanitize(&String::from_utf8_lossy(&response.body));
+        if !text.is_empty() {
+            problem.extend([": ", &text]);
+        }
+    }
+    if let Some(target) = error.target() {
+        problem.extend([" (target ", target, ")"]);
+    }
+    problem
+}
+
+fn advice(response: &Response, error: &Error, authentication: &Authentication) -> Option<String> {
+    let is_bearer = authentication.is_bearer();
+    let credential = if is_bearer { "bearer token" } else { "key" };
+    // The service spells the target of a missing member differently from a wrong one.
+    let targets =
+        |member: &str| error.target().is_some_and(|target| target.eq_ignore_ascii_case(member));
+    let advice = match (response.status.as_u16(), error.code()) {
+        (300..=399, _) => redirect(response.header("location")),
+        (400, Some("UnsupportedApiVersion")) => {
+            "choose another api_version".to_owned()
+        }
+        (400, _) if targets("scopes") => {
+            "the scopes are chat, chat.join, chat.join.limited, voip and voip.join".to_owned()
+        }
+        // The service's names for these differ from those of the arguments.
+        (400, _) if targets("expiresInMinutes") => {
+            "expires_in takes 60 minutes to 24 hours".to_owned()
+        }
+        (400, _) if targets("appId") => {
+            "client_id must be the id of the Entra application that the Teams user's token was issued to"
+                .to_owned()
+        }
+        (400, _) if targets("userId") => {
+            "user_object_id must be the Entra object id of the Teams user whose token it is".to_owned()
+        }
+        (401, Some("IdentityNotOwned")) => format!(
+            "the id belongs to another resource, was deleted or never existed; the {credential} is not at fault"
+        ),
+        (401, Some("InvalidAccessToken")) => format!(
+            "the Teams user's Entra token has expired, is malformed or is for another audience; the {credential} is not at fault"
+        ),
+        (401, Some("Denied"))
+            if error.message().is_some_and(|it| it.contains("x-ms-content-sha256")) =>
+        {
+            "something in between, such as a proxy, changed the body".to_owned()
+        }
+        (401, _) if is_bearer => {
+            "check that the bearer token is for https://communication.azure.com and from the resource's tenant, and that its principal has a role on the resource".to_owned()
+        }
+        (401, _) => match authentication.clock_skew() {
+            Some(skew) => clock(skew, authentication.is_clock_corrected()),
+            None => "check that the endpoint and the access key belong to the same resource and that the key was not regenerated".to_owned(),
+        },
+        (403, Some(_)) => "check the resource's role assignments and network rules".to_owned(),
+        (403, None) => "check the resource's role assignments and network rules, and any gateway or proxy in between".to_owned(),
+        (404, None) => {
+            "check the endpoint: the identity API is at https://<resource>.communication.azure.com"
+                .to_owned()
+        }
+        (429, _) => format!("the resource is throttled: {}", wait(error)),
+        (500..=599, _) => {
+            let waits = error.retry_after().is_some_and(|delay| !delay.is_zero());
+            let what = if waits { wait(error) } else { "try again later".to_owned() };
+            // Only the service sends this id; pages of Azure Front Door have its own.
+            let id = ["ms-cv", "x-azure-ref"].into_iter().find(|id| response.correlation_id(id).is_some());
+            match id {
+                Some(id) => format!("{what}; Microsoft's support asks for the {id}"),
+                None => what,
+            }
+        }
+        _ => return None,
+    };
+    Some(advice)
+}
+
+fn redirect(location: Option<&str>) -> String {
+    let authority = location
+        .and_then(|url| url.split_once("://"))
+        .and_then(|(_, rest)| rest.split(['/', '?', '#']).next());
+    // A part of a secret may stand before a slash, but has no dot.
+    let host = authority.and_then(|authority| authority.rsplit('@').next());
+    match host.filter(|host| host.contains('.')) {
+        Some(host) => format!(
+            "redirects are not followed (this one leads to {}): check the endpoint",
+            sanitize(host)
+        ),
+        None => "redirects are not followed: check the endpoint".to_owned(),
+    }
+}
+
+fn clock(skew: i64, is_corrected: bool) -> String {
+    let direction = if skew.is_positive() { "behind" } else { "ahead of" };
+    let difference = match skew.unsigned_abs() {
+        seconds @ ..3_500 => format!("{seconds} s"),
+        // A wrong time zone is easier to recognize in hours.
+        seconds => format!("{seconds} s ({} h)", (seconds + 1_800) / 3_600),
+    };
+    let consequence = if is_corrected {
+        "signing with the service's time did not help, so check the access key as well"
+    } else {
+        "set it right"
+    };
+    format!("this machine's clock is {difference} {direction} the service's: {consequence}")
+}
+
+/// Rounds up to whole seconds.
+fn wait(error: &Error) -> String {
+    let seconds = match error.retry_after().filter(|delay| !delay.is_zero()) {
+        Some(delay) => delay.as_secs().saturating_add(u64::from(delay.subsec_nanos() > 0)),
+        None => 30,
+    };
+    format!("wait {seconds} s before the next attempt")
+}
