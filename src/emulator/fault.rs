@@ -4,12 +4,18 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-use super::request::Operation;
+use super::request::{Operation, Route};
 
-/// Something that goes wrong, for [`Emulator::inject`](super::Emulator::inject).
+pub(super) mod words;
+
+/// Something that goes wrong, for [`Emulator::inject`](super::Emulator::inject) and
+/// [`EmulatorBuilder::fault`](super::EmulatorBuilder::fault).
 ///
-/// A fault applies to the next request, or as [`times`](Self::times), [`every`](Self::every) and
-/// [`on`](Self::on) say.
+/// A fault applies to the next request, unless [`times`](Self::times), [`every`](Self::every),
+/// [`on`](Self::on) and [`for_user`](Self::for_user) select others. It can also be [parsed](Self::from_str)
+/// from words.
+///
+/// # Examples
 ///
 /// ```
 /// use acs_identity::emulator::{Emulator, Fault, Operation};
@@ -27,6 +33,7 @@ pub struct Fault {
     pub(super) effect: Effect,
     pub(super) after_processing: bool,
     operation: Option<Operation>,
+    user: Option<String>,
     times: Option<u64>,
     every: Option<u64>,
     /// Matching requests so far.
@@ -35,7 +42,7 @@ pub struct Fault {
 
 #[derive(Clone, Debug)]
 pub(super) enum Effect {
-    Respond(Prescription),
+    Respond(CannedResponse),
     Drop,
     Delay(Duration),
     Truncate,
@@ -45,7 +52,7 @@ pub(super) enum Effect {
 }
 
 #[derive(Clone)]
-pub(super) struct Prescription {
+pub(super) struct CannedResponse {
     pub(super) status: u16,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
@@ -58,8 +65,8 @@ impl Fault {
     /// [`header`](Self::header) and [`body`](Self::body) say otherwise. A client does not repeat the creation
     /// of a user after a bare 503, since the user may exist, but after one with the header `Retry-After`.
     pub fn respond(status: u16) -> Self {
-        let prescription = Prescription { status, headers: Vec::new(), body: Vec::new() };
-        Self::new(Effect::Respond(prescription), false)
+        let response = CannedResponse { status, headers: Vec::new(), body: Vec::new() };
+        Self::new(Effect::Respond(response), false)
     }
 
     /// Closes the connection once the request has arrived; the service never sees it.
@@ -112,16 +119,16 @@ impl Fault {
     /// `Transfer-Encoding` need not fit the body: the response may be as broken as the test wants it. After
     /// `Connection: close` the connection is closed.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        if let Effect::Respond(prescription) = &mut self.effect {
-            prescription.headers.push((name.into(), value.into()));
+        if let Effect::Respond(response) = &mut self.effect {
+            response.headers.push((name.into(), value.into()));
         }
         self
     }
 
     /// Sets the body of the response of [`respond`](Self::respond); other faults ignore it.
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
-        if let Effect::Respond(prescription) = &mut self.effect {
-            prescription.body = body.into();
+        if let Effect::Respond(response) = &mut self.effect {
+            response.body = body.into();
         }
         self
     }
@@ -129,6 +136,13 @@ impl Fault {
     /// Lets the service process the request before the fault strikes.
     pub fn after_processing(mut self) -> Self {
         self.after_processing = true;
+        self
+    }
+
+    /// Applies to requests that name this user only; other requests pass, and are not counted. Requests
+    /// that create a user name none.
+    pub fn for_user(mut self, id: impl Into<String>) -> Self {
+        self.user = Some(id.into());
         self
     }
 
@@ -154,47 +168,69 @@ impl Fault {
     }
 
     fn new(effect: Effect, after_processing: bool) -> Self {
-        Self { effect, after_processing, operation: None, times: None, every: None, seen: 0 }
+        let (operation, user, times, every) = (None, None, None, None);
+        Self { effect, after_processing, operation, user, times, every, seen: 0 }
     }
 
     /// Counts a request; whether the fault strikes it.
-    fn strikes(&mut self, operation: Option<Operation>) -> bool {
-        if self.operation.is_some() && self.operation != operation {
-            return false;
+    fn strikes(&mut self, route: Option<&Route>) -> bool {
+        let matches =
+            self.operation.is_none_or(|it| route.is_some_and(|route| route.operation == it))
+                && self.user.as_ref().is_none_or(|id| route.is_some_and(|route| route.id == *id));
+        if matches {
+            self.seen = self.seen.saturating_add(1);
         }
-        self.seen = self.seen.saturating_add(1);
-        self.seen.is_multiple_of(self.every.unwrap_or(1))
+        matches && self.seen.is_multiple_of(self.every.unwrap_or(1))
+    }
+
+    fn strikes_so_far(&self) -> u64 {
+        self.seen / self.every.unwrap_or(1)
     }
 
     fn is_spent(&self) -> bool {
-        let times = self.times.unwrap_or(if self.every.is_some() { u64::MAX } else { 1 });
-        self.seen / self.every.unwrap_or(1) >= times
+        let endless = self.every.map_or(1, |_| u64::MAX);
+        self.strikes_so_far() >= self.times.unwrap_or(endless)
+    }
+
+    /// Whether it has not struck as often as it was asked to; at all, if it was asked to forever.
+    fn is_pending(&self) -> bool {
+        self.strikes_so_far() == 0 || self.times.is_some()
     }
 }
 
-impl fmt::Debug for Prescription {
+impl fmt::Debug for CannedResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A prescribed body may hold a token.
-        f.debug_struct("Prescription").field("status", &self.status).finish_non_exhaustive()
+        f.debug_struct("CannedResponse").field("status", &self.status).finish_non_exhaustive()
     }
 }
 
-/// The faults that are still to come, oldest first.
+/// The faults that may still strike, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     queue: VecDeque<Fault>,
 }
 
 impl Faults {
+    pub(super) fn new(faults: &[Fault]) -> Self {
+        let mut queue = Self::default();
+        faults.iter().cloned().for_each(|fault| queue.push(fault));
+        queue
+    }
+
     pub(super) fn push(&mut self, fault: Fault) {
         if !fault.is_spent() {
             self.queue.push_back(fault);
         }
     }
 
-    /// The fault that strikes a request of this operation, if any.
-    pub(super) fn next(&mut self, operation: Option<Operation>) -> Option<Fault> {
-        let index = self.queue.iter_mut().position(|fault| fault.strikes(operation))?;
+    pub(super) fn pending(&self) -> impl Iterator<Item = &Fault> {
+        self.queue.iter().filter(|fault| fault.is_pending())
+    }
+
+    /// The fault that strikes a request on this route, if any.
+    pub(super) fn next(&mut self, route: Option<&Route>) -> Option<Fault> {
+        let index = self.queue.iter_mut().position(|fault| fault.strikes(route))?;
         let fault = self.queue.get(index)?.clone();
         if fault.is_spent() {
             self.queue.remove(index);
@@ -207,37 +243,57 @@ impl Faults {
 mod tests {
     use super::*;
 
-    fn statuses(faults: Vec<Fault>, operations: &[Operation]) -> Vec<u16> {
-        let mut queue = Faults::default();
-        for fault in faults {
-            queue.push(fault);
-        }
-        let struck = operations.iter().map(|operation| queue.next(Some(*operation)));
+    /// The statuses by which these faults replace the responses to these operations on a user.
+    fn statuses(faults: &[Fault], operations: &[(Operation, &str)]) -> Vec<u16> {
+        let mut queue = Faults::new(faults);
+        let struck = operations.iter().map(|(operation, id)| {
+            let (operation, id) = (*operation, (*id).to_owned());
+            queue.next(Some(&Route { operation, id, dialect: None }))
+        });
         struck
             .map(|fault| match fault.map(|fault| fault.effect) {
-                Some(Effect::Respond(prescription)) => prescription.status,
+                Some(Effect::Respond(response)) => response.status,
                 _ => 0,
             })
             .collect()
     }
 
     #[test]
-    fn each_fault_applies_to_the_next_matching_requests() {
-        use Operation::{Create, Issue};
+    fn fault_applies_to_the_next_matching_requests() {
+        use Operation::{Create, Delete, Issue};
 
-        let faults = vec![
+        let faults = [
             Fault::respond(500).on(Issue),
+            Fault::respond(409).on(Delete).for_user("a"),
+            Fault::respond(410).for_user("b"),
             Fault::respond(503).times(2),
             Fault::respond(504).times(0),
         ];
-        let seen = statuses(faults, &[Create, Issue, Issue, Issue]);
-        assert_eq!(seen, [503, 500, 503, 0]);
+        let requests = [(Create, ""), (Issue, "a"), (Issue, "a"), (Delete, "b"), (Delete, "b")];
+        assert_eq!(statuses(&faults, &requests), [503, 500, 503, 410, 0]);
+        assert_eq!(statuses(&faults, &[(Delete, "a")]), [409]);
     }
 
     #[test]
-    fn faults_with_one_period_mix() {
-        let faults = vec![Fault::respond(500).every(4), Fault::respond(503).every(4).times(1)];
-        let seen = statuses(faults, &[Operation::Create; 12]);
+    fn fault_with_a_period_mixes_with_others() {
+        let faults = [Fault::respond(500).every(4), Fault::respond(503).every(4).times(1)];
+        let seen = statuses(&faults, &[(Operation::Create, ""); 12]);
         assert_eq!(seen, [0, 0, 0, 500, 503, 0, 0, 500, 0, 0, 0, 500]);
+    }
+
+    #[test]
+    fn fault_is_pending_until_it_has_struck_as_often_as_asked() {
+        let mut faults = Faults::new(&[
+            Fault::respond(500).times(2),
+            Fault::respond(502).every(2),
+            Fault::respond(504).times(0),
+        ]);
+        let mut pending = Vec::new();
+        for _ in 0..4 {
+            pending.push(faults.pending().count());
+            faults.next(None);
+        }
+        assert_eq!(pending, [2, 2, 1, 1]);
+        assert_eq!(faults.pending().count(), 0);
     }
 }

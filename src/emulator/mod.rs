@@ -44,10 +44,10 @@
 //! `{"requests":{"create":1,…},"users":[{"id":"8:acs:…","tokens":[{"scopes":["chat"],"expiresOn":"…"}]}]}`.
 
 use std::fmt;
-use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::io;
 use std::time::Duration;
 
+mod builder;
 mod clock;
 mod connection;
 mod fault;
@@ -61,13 +61,11 @@ mod response;
 mod service;
 mod state;
 
-use clock::Clock;
-use connection::{Accept, Stream};
 use listener::Listener;
-use random::Random;
-use service::{Service, SharedKey, TeamsUser};
-use state::{Observer, State, lock};
+use service::TeamsUser;
+use state::{State, lock};
 
+pub use builder::EmulatorBuilder;
 pub use fault::Fault;
 pub use journal::RecordedRequest;
 pub use request::Operation;
@@ -83,33 +81,6 @@ pub struct Emulator {
     access_key: String,
 }
 
-/// Configures an [`Emulator`].
-///
-/// # Examples
-///
-/// ```
-/// use std::time::Duration;
-///
-/// use acs_identity::emulator::Emulator;
-///
-/// let emulator = Emulator::builder()
-///     .access_key("c2VjcmV0")
-///     .clock_ahead(Duration::from_secs(20 * 60))
-///     .start()?;
-/// assert!(emulator.connection_string().ends_with("/;accesskey=c2VjcmV0"));
-/// # Ok::<(), std::io::Error>(())
-/// ```
-#[must_use = "an emulator runs once start is called"]
-pub struct EmulatorBuilder {
-    address: SocketAddr,
-    access_key: Option<String>,
-    clock: Clock,
-    throttling: bool,
-    seed: Option<u64>,
-    tls: Option<Box<Accept>>,
-    observer: Option<Box<Observer>>,
-}
-
 impl Emulator {
     /// Starts on a free port of 127.0.0.1 with a random access key.
     ///
@@ -122,15 +93,7 @@ impl Emulator {
 
     /// Begins with the settings of [`start`](Self::start).
     pub fn builder() -> EmulatorBuilder {
-        EmulatorBuilder {
-            address: (Ipv4Addr::LOCALHOST, 0).into(),
-            access_key: None,
-            clock: Clock::default(),
-            throttling: false,
-            seed: None,
-            tls: None,
-            observer: None,
-        }
+        EmulatorBuilder::new()
     }
 
     /// Returns the connection string for clients, access key included:
@@ -157,6 +120,27 @@ impl Emulator {
     /// Adds a fault behind those that are still to come.
     pub fn inject(&self, fault: Fault) {
         lock(&self.state().faults).push(fault);
+    }
+
+    /// Returns the faults that have not struck as often as they were asked to. One that was asked to
+    /// strike forever is among them until it strikes for the first time.
+    ///
+    /// At the end of a test, this shows a fault that was meant for a request that never came.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use acs_identity::emulator::{Emulator, Fault, Operation};
+    ///
+    /// let emulator = Emulator::start()?;
+    /// emulator.inject(Fault::respond(503).on(Operation::Delete));
+    /// // Nothing is deleted here.
+    /// assert_eq!(emulator.pending_faults()[0].to_string(), "delete:503");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn pending_faults(&self) -> Vec<Fault> {
+        lock(&self.state().faults).pending().cloned().collect()
     }
 
     /// Returns the requests that arrived, oldest first. The last 10,000 are kept, or fewer if their
@@ -219,21 +203,46 @@ impl Emulator {
     /// ```
     #[must_use]
     pub fn tokens_of(&self, user: &str) -> Option<Vec<IssuedToken>> {
-        lock(&self.state().service).tokens_of(user, self.state().clock.now())
+        lock(&self.state().service).tokens_of(user, self.state().now())
     }
 
     /// Checks that a token was issued here, has not expired, was not revoked, and its user still
     /// exists.
     #[must_use]
     pub fn is_token_valid(&self, token: &str) -> bool {
-        let now = self.state().clock.now();
+        let now = self.state().now();
         lock(&self.state().service).is_token_valid(token, now)
     }
 
-    /// Forgets all users, tokens, faults, recorded requests and their numbers.
+    /// Adds a user with this id, such as one from a fixture. Nothing changes if there is one.
     ///
-    /// The access key, the tokens that the emulator was told to accept, the clock and open
-    /// connections stay. After [`seed`](EmulatorBuilder::seed), the ids begin anew.
+    /// # Examples
+    ///
+    /// ```
+    /// use acs_identity::CommunicationIdentityClient;
+    /// use acs_identity::emulator::Emulator;
+    ///
+    /// let emulator = Emulator::start()?;
+    /// let client = CommunicationIdentityClient::from_connection_string(&emulator.connection_string())?;
+    /// emulator.add_user("8:acs:alice");
+    /// client.issue_token(&"8:acs:alice".parse()?, ["chat"])?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn add_user(&self, id: &str) {
+        lock(&self.state().service).add_user(id);
+    }
+
+    /// Makes all tokens of a user invalid, as if they had expired. Returns whether there is such a user.
+    #[must_use = "`false` means that there is no such user"]
+    pub fn expire_tokens(&self, user: &str) -> bool {
+        lock(&self.state().service).expire_tokens(user)
+    }
+
+    /// Forgets all users, tokens, recorded requests and their numbers, and restores the clock and the
+    /// faults as the [builder](EmulatorBuilder) set them.
+    ///
+    /// The access key, the tokens that the emulator was told to accept, and open connections stay. After
+    /// [`seed`](EmulatorBuilder::seed), the ids begin anew.
     pub fn reset(&self) {
         self.state().reset();
     }
@@ -248,7 +257,7 @@ impl Emulator {
     ) {
         // Ours: the real access token ends with the Entra token. What a test registers need not be
         // one, so there is nothing to read.
-        let now = self.state().clock.now();
+        let now = self.state().now();
         let expires_on = now.checked_add(ENTRA_TOKEN_LIFE).unwrap_or(now);
         let (app_id, object_id) = (app_id.into(), user_object_id.into());
         let user = TeamsUser { app_id, object_id, expires_on };
@@ -261,8 +270,12 @@ impl Emulator {
     }
 
     /// Moves the emulator's clock forward: tokens expire, dates of requests become stale.
+    ///
+    /// The clock of the program under test stays where it is, so the two disagree from now on, and a
+    /// client does not renew its token: for a test of that, use
+    /// [`token_lifetime`](EmulatorBuilder::token_lifetime). [`reset`](Self::reset) moves the clock back.
     pub fn advance_clock(&self, by: Duration) {
-        self.state().clock.advance(by);
+        self.state().advance_clock(by);
     }
 
     /// Returns the number of open connections. A client that has just closed one may still be counted
@@ -277,120 +290,8 @@ impl Emulator {
     }
 }
 
-impl EmulatorBuilder {
-    /// Listens on this address. Port 0 is any free one.
-    pub fn address(mut self, address: SocketAddr) -> Self {
-        self.address = address;
-        self
-    }
-
-    /// Uses this access key, in base64, in place of a random one.
-    pub fn access_key(mut self, base64: impl Into<String>) -> Self {
-        self.access_key = Some(base64.into());
-        self
-    }
-
-    /// Runs the emulator's clock ahead of the system's. Replaces [`clock_behind`](Self::clock_behind).
-    pub fn clock_ahead(mut self, by: Duration) -> Self {
-        self.clock = Clock::ahead(by);
-        self
-    }
-
-    /// Runs the emulator's clock behind the system's. Replaces [`clock_ahead`](Self::clock_ahead).
-    pub fn clock_behind(mut self, by: Duration) -> Self {
-        self.clock = Clock::behind(by);
-        self
-    }
-
-    /// Responds with 429 beyond the published limits of the service: 1000 creates, creates with a
-    /// token, or issues, and 500 deletes, revokes, or Teams exchanges in 30 seconds. Off by default.
-    pub fn throttling(mut self, throttling: bool) -> Self {
-        self.throttling = throttling;
-        self
-    }
-
-    /// Makes the ids of users the same in every run, for tests that compare with a snapshot. They
-    /// depend on the order of creation alone.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use acs_identity::CommunicationIdentityClient;
-    /// use acs_identity::emulator::Emulator;
-    ///
-    /// let emulator = Emulator::builder().seed(7).start()?;
-    /// let client = CommunicationIdentityClient::from_connection_string(&emulator.connection_string())?;
-    /// let first = client.create_user()?;
-    /// emulator.reset();
-    /// assert_eq!(client.create_user()?, first);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
-        self
-    }
-
-    /// Speaks https: `accept` makes a TLS stream of each connection, such as a
-    /// `rustls::StreamOwned`.
-    ///
-    /// The emulator itself brings no TLS and no certificate. `examples/acs/src/emulator/tls.rs` in
-    /// the repository makes both with the crates rustls and rcgen. A client that speaks plain http is told so with status 400.
-    pub fn tls<S: Read + Write + 'static>(
-        mut self,
-        accept: impl Fn(TcpStream) -> io::Result<S> + Send + Sync + 'static,
-    ) -> Self {
-        self.tls = Some(Box::new(move |socket| {
-            accept(socket).map(|stream| Box::new(stream) as Box<dyn Stream>)
-        }));
-        self
-    }
-
-    /// Calls this with each request once the response is decided, before it is sent.
-    ///
-    /// It runs on the thread of the connection and may use the emulator, but not drop it. If it
-    /// panics, the request gets its response all the same, and the first panic resumes where the
-    /// emulator is dropped, unless that thread is panicking already: an `assert!` in it fails the
-    /// test.
-    pub fn on_request(
-        mut self,
-        observer: impl Fn(&RecordedRequest) + Send + Sync + 'static,
-    ) -> Self {
-        self.observer = Some(Box::new(observer));
-        self
-    }
-
-    /// Starts the emulator.
-    ///
-    /// # Errors
-    ///
-    /// Returns [`io::ErrorKind::InvalidInput`] for an access key that is empty or not base64, or the
-    /// error of the operating system, such as [`io::ErrorKind::AddrInUse`].
-    pub fn start(self) -> io::Result<Emulator> {
-        let mut system = Random::from_system();
-        let key = match self.access_key {
-            Some(base64) => SharedKey::parse(&base64).ok_or_else(|| {
-                // Without the text: it may be a real key with a typing error.
-                let message = "the access key is empty or not base64";
-                io::Error::new(io::ErrorKind::InvalidInput, message)
-            })?,
-            None => SharedKey::from_bytes([system.block(), system.block()].concat()),
-        };
-        let access_key = key.as_str().to_owned();
-        let random = self.seed.map_or(system, Random::from_seed);
-        let service = Service::new(key, self.throttling, random);
-        let state = State::new(service, self.clock, self.observer);
-        Ok(Emulator { listener: Listener::start(self.address, state, self.tls)?, access_key })
-    }
-}
-
 impl fmt::Debug for Emulator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Emulator").field("endpoint", &self.endpoint()).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for EmulatorBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EmulatorBuilder").field("address", &self.address).finish_non_exhaustive()
     }
 }

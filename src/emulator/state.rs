@@ -4,12 +4,12 @@ use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use ureq::http::Method;
 
 use super::clock::Clock;
-use super::fault::{Effect, Faults, Prescription};
+use super::fault::{CannedResponse, Effect, Fault, Faults};
 use super::journal::{Journal, RecordedRequest};
 use super::json;
 use super::request::{Operation, Request};
@@ -21,7 +21,8 @@ pub(super) struct State {
     pub(super) service: Mutex<Service>,
     pub(super) faults: Mutex<Faults>,
     pub(super) journal: Mutex<Journal>,
-    pub(super) clock: Clock,
+    clock: Mutex<Clock>,
+    start: StartSettings,
     /// Whether the emulator is stopping.
     pub(super) stopping: AtomicBool,
     observer: Option<Box<Observer>>,
@@ -29,36 +30,55 @@ pub(super) struct State {
     pub(super) observer_panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
+/// What [`State::reset`] restores.
+pub(super) struct StartSettings {
+    pub(super) clock: Clock,
+    pub(super) faults: Vec<Fault>,
+}
+
 pub(super) type Observer = dyn Fn(&RecordedRequest) + Send + Sync;
 
 impl State {
-    pub(super) fn new(service: Service, clock: Clock, observer: Option<Box<Observer>>) -> Self {
+    pub(super) fn new(
+        service: Service,
+        start: StartSettings,
+        observer: Option<Box<Observer>>,
+    ) -> Self {
         Self {
             service: Mutex::new(service),
-            faults: Mutex::default(),
+            faults: Mutex::new(Faults::new(&start.faults)),
             journal: Mutex::default(),
-            clock,
+            clock: Mutex::new(start.clock),
+            start,
             stopping: AtomicBool::new(false),
             observer,
             observer_panic: Mutex::default(),
         }
     }
 
+    pub(super) fn now(&self) -> SystemTime {
+        lock(&self.clock).now()
+    }
+
+    pub(super) fn advance_clock(&self, by: Duration) {
+        lock(&self.clock).advance(by);
+    }
+
     /// Decides how to respond to a request and what goes wrong on the way, and records both.
     /// Without a response, nothing is sent.
     pub(super) fn handle(&self, request: Request) -> (Option<Response>, Option<Effect>) {
-        let now = self.clock.now();
+        let now = self.now();
         if let Some(response) = self.control(&request, now) {
             // Not in the journal, which holds what the program under test did.
             self.observe(&RecordedRequest::new(request, now, Some(response.status), None));
             return (Some(response), None);
         }
-        let fault = lock(&self.faults).next(request.operation());
+        let fault = lock(&self.faults).next(request.route().ok().as_ref());
         let processed = fault.as_ref().is_none_or(|fault| fault.after_processing);
         let outcome = processed.then(|| lock(&self.service).respond(&request, now));
         let effect = fault.map(|fault| fault.effect);
         let (response, refusal) = match (&effect, outcome) {
-            (Some(Effect::Respond(Prescription { status, headers, body })), _) => {
+            (Some(Effect::Respond(CannedResponse { status, headers, body })), _) => {
                 let response = Response::prescribed(*status, headers, body);
                 (Some(self.dressed(response, &request, now)), None)
             }
@@ -80,7 +100,7 @@ impl State {
         reason: &str,
         request: Option<Box<Request>>,
     ) -> Response {
-        let now = self.clock.now();
+        let now = self.now();
         let request = request.map_or_else(Request::unreadable, |request| *request);
         let text = ("Content-Type".to_owned(), "text/plain".to_owned());
         let response = Response::prescribed(status, &[text], reason.as_bytes());
@@ -91,16 +111,17 @@ impl State {
 
     /// Records a connection that failed before a request could be read.
     pub(super) fn record_failure(&self, reason: String) {
-        let (request, now) = (Request::unreadable(), self.clock.now());
+        let (request, now) = (Request::unreadable(), self.now());
         self.record(RecordedRequest::new(request, now, None, Some(reason)));
     }
 
-    /// Forgets everything that happened. What the emulator was told to accept stays, and so does
-    /// the clock.
+    /// Forgets everything that happened, and restores what `start` set. The tokens that the emulator was
+    /// told to accept stay.
     pub(super) fn reset(&self) {
         lock(&self.service).reset();
-        *lock(&self.faults) = Faults::default();
+        *lock(&self.faults) = Faults::new(&self.start.faults);
         *lock(&self.journal) = Journal::default();
+        *lock(&self.clock) = self.start.clock;
     }
 
     /// Requests to the emulator itself, for those who test in another language.

@@ -4,11 +4,12 @@ use std::sync::atomic::AtomicBool;
 use super::super::clock::Clock;
 use super::super::random::Random;
 use super::super::service::{Service, SharedKey};
+use super::super::state::StartSettings;
 use super::*;
 
 fn state() -> State {
-    let service = Service::new(SharedKey::from_bytes(vec![7]), false, Random::from_seed(1));
-    State::new(service, Clock::default(), None)
+    let service = Service::new(SharedKey::from_bytes(vec![7]), false, None, Random::from_seed(1));
+    State::new(service, StartSettings { clock: Clock::default(), faults: Vec::new() }, None)
 }
 
 /// A socket whose first read is interrupted, as a signal does.

@@ -89,6 +89,10 @@ impl Directory {
         id
     }
 
+    pub(super) fn add(&mut self, id: &str) {
+        self.identities.entry(id.to_owned()).or_default();
+    }
+
     pub(super) fn identity(&self, id: &str) -> Option<&Identity> {
         self.identities.get(id)
     }

@@ -46,10 +46,17 @@ pub(super) struct Service {
     bearer_tokens: HashSet<String>,
     teams_users: TeamsUsers,
     throttle: Option<Throttle>,
+    /// Replaces the lifetime of every token, if set.
+    token_lifetime: Option<Duration>,
 }
 
 impl Service {
-    pub(super) fn new(key: SharedKey, throttling: bool, mut random: Random) -> Self {
+    pub(super) fn new(
+        key: SharedKey,
+        throttling: bool,
+        token_lifetime: Option<Duration>,
+        mut random: Random,
+    ) -> Self {
         Self {
             key,
             resource: random.guid(),
@@ -59,6 +66,7 @@ impl Service {
             bearer_tokens: HashSet::new(),
             teams_users: TeamsUsers::default(),
             throttle: throttling.then(Throttle::default),
+            token_lifetime,
         }
     }
 
@@ -127,6 +135,15 @@ impl Service {
             });
             json::object([("id", json::text(id)), ("tokens", json::array(tokens))])
         }))
+    }
+
+    pub(super) fn add_user(&mut self, id: &str) {
+        self.directory.add(id);
+    }
+
+    /// Whether there is such an identity.
+    pub(super) fn expire_tokens(&mut self, id: &str) -> bool {
+        self.directory.revoke(id, None)
     }
 
     pub(super) fn is_token_valid(&self, token: &str, now: SystemTime) -> bool {
@@ -245,7 +262,8 @@ impl Service {
         if version.exchange_names_app_and_user() {
             TeamsExchange::parse(request)?.check(user)?;
         }
-        let (object_id, expires_on) = (user.object_id.clone(), user.expires_on);
+        let object_id = user.object_id.clone();
+        let expires_on = self.token_lifetime.map_or(user.expires_on, |life| later(now, life));
         self.teams_token(&object_id, expires_on, now)
     }
 
@@ -272,7 +290,7 @@ impl Service {
         life: Duration,
         now: SystemTime,
     ) -> [(&'static str, String); 2] {
-        let expires_on = later(now, life);
+        let expires_on = later(now, self.token_lifetime.unwrap_or(life));
         let token = self.sign(id, scopes, now, expires_on);
         self.directory.remember(id, IssuedToken::new(&token, scopes, now, expires_on));
         token_json(&token, expires_on)

@@ -5,7 +5,8 @@ use super::*;
 const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
 fn service() -> Service {
-    let mut service = Service::new(SharedKey::from_bytes(vec![7; 64]), false, Random::from_seed(1));
+    let mut service =
+        Service::new(SharedKey::from_bytes(vec![7; 64]), false, None, Random::from_seed(1));
     service.accept_bearer_token("bearer".to_owned());
     service
 }

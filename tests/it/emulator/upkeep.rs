@@ -44,34 +44,45 @@ fn debug_tells_where_it_is_and_what_goes_wrong() {
     let endpoint = emulator.endpoint();
     assert_eq!(format!("{emulator:?}"), format!("Emulator {{ endpoint: {endpoint:?}, .. }}"));
     let fault = format!("{:?}", Fault::respond(503).body("CANARY"));
-    assert!(fault.contains("Prescription { status: 503, .. }"), "{fault}");
+    assert!(fault.contains("CannedResponse { status: 503, .. }"), "{fault}");
 }
 
 #[test]
-fn reset_forgets_what_happened_and_keeps_what_was_set() {
-    let emulator = Emulator::builder().throttling(true).start().unwrap();
+fn reset_forgets_what_happened_and_restores_what_start_set() {
+    let minutes = Duration::from_secs(600);
+    let emulator = Emulator::builder()
+        .throttling(true)
+        .clock_ahead(minutes)
+        .fault(Fault::respond(503).on(Operation::Delete))
+        .start()
+        .unwrap();
     emulator.accept_bearer_token("bearer");
     emulator.accept_teams_token("entra", "a", "b");
-    emulator.advance_clock(Duration::from_secs(600));
     let resets: [&dyn Fn(); 2] = [&|| emulator.reset(), &|| {
         assert_eq!(control(&emulator, "POST /emulator/reset").status, 204);
     }];
     for reset in resets {
         let created = post("/identities", CREATE).send(&emulator);
-        let token = created.text("token");
-        emulator.inject(Fault::respond(500).times(9));
+        let (id, token) = (created.text("id"), created.text("token"));
         assert!(emulator.is_token_valid(token));
+        let delete = call("DELETE", format!("/identities/{id}?{}", super::VERSION), "");
+        assert_eq!(delete.send(&emulator).status, 503, "the fault of the start");
+        emulator.inject(Fault::respond(500).times(9));
+        emulator.advance_clock(minutes * 200);
         reset();
 
         assert!(!emulator.is_token_valid(token) && emulator.users().is_empty());
         assert_eq!((emulator.request_count(), emulator.requests().len()), (0, 0));
         assert_eq!(emulator.operation_count(Operation::Create), 0);
+        let pending: Vec<_> = emulator.pending_faults().iter().map(Fault::to_string).collect();
+        assert_eq!(pending, ["delete:503"]);
         let bearer = format!("POST /identities?{} HTTP/1.1\r\nHost: a\r\n", super::VERSION);
         let answer = exchange(&emulator, &format!("{bearer}Authorization: Bearer bearer\r\n\r\n"));
         let answer = answer.unwrap();
         assert_eq!(answer.status, 201, "no fault, and the bearer token is still accepted");
         let date = httpdate::parse_http_date(answer.header("Date").unwrap()).unwrap();
-        assert!(date > SystemTime::now() + Duration::from_secs(590), "the clock stays");
+        let ahead = date.duration_since(SystemTime::now()).unwrap();
+        assert!((minutes / 2..=minutes).contains(&ahead), "the clock is as it was: {ahead:?}");
         let body = r#"{"token":"entra","appId":"a","userId":"b"}"#;
         let answer = post("/teamsUser/:exchangeAccessToken", body).send(&emulator);
         assert_eq!(answer.text("code"), "ValidationError", "not InvalidAccessToken");

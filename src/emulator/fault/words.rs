@@ -1,0 +1,244 @@
+//! Faults as words, for command lines and requests: `create:503*2`.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::{CannedResponse, Effect, Fault};
+use crate::emulator::request::Operation;
+use crate::error::Error;
+
+const MAX_TIME: Duration = Duration::from_secs(60 * 60);
+const RETRY_AFTER: &str = "Retry-After";
+const RETRY_AFTER_MS: &str = "retry-after-ms";
+
+/// Reads `OPERATION:FAILURE`, and behind it in any order `*N` for [`times`](Fault::times) and `%N` for
+/// [`every`](Fault::every), and at the end `@ID` for [`for_user`](Fault::for_user).
+///
+/// `OPERATION` is `create`, `get`, `delete`, `issue`, `revoke`, `exchange`, or `*` for all of them. `FAILURE` is one of:
+///
+/// | Words | Fault |
+/// |---|---|
+/// | `STATUS`, from 200 to 599 | [`respond`](Fault::respond) |
+/// | `STATUS=TIME` | the same, with a `Retry-After` of this time |
+/// | `drop` | [`drop_before_processing`](Fault::drop_before_processing) |
+/// | `delay=TIME` | [`delay`](Fault::delay) |
+/// | `drip=TIME` | [`drip`](Fault::drip) |
+/// | `truncate` | [`truncate_body`](Fault::truncate_body) |
+/// | `stall` | [`stall`](Fault::stall) |
+/// | `stall-body` | [`stall_body`](Fault::stall_body) |
+///
+/// `-after` behind a status, `drop` or `stall` adds [`after_processing`](Fault::after_processing). `TIME` is such
+/// as `250ms`, `2s` or `10m`, up to an hour.
+///
+/// # Errors
+///
+/// Fails with [`InvalidInput`](crate::ErrorKind::InvalidInput) if the words are not of this form.
+///
+/// # Examples
+///
+/// ```
+/// use acs_identity::emulator::{Emulator, Fault};
+///
+/// let emulator = Emulator::start()?;
+/// for words in ["issue:429=5s*3", "create:drop-after", "*:delay=20ms%1", "delete:503@8:acs:a_b"] {
+///     emulator.inject(words.parse()?);
+/// }
+/// assert_eq!(emulator.pending_faults().len(), 4);
+/// assert!("isue:503".parse::<Fault>().is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+impl FromStr for Fault {
+    type Err = Error;
+
+    fn from_str(words: &str) -> Result<Self, Error> {
+        parse(words).map_err(Error::invalid_input)
+    }
+}
+
+/// Writes the words that [`FromStr`] reads. Bodies, and headers other than the time to wait, are left
+/// out.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let after = if self.after_processing { "-after" } else { "" };
+        write!(f, "{}:", self.operation.map_or("*", Operation::name))?;
+        match &self.effect {
+            Effect::Respond(CannedResponse { status, headers, .. }) => {
+                write!(f, "{status}{after}")?;
+                for (name, value) in headers {
+                    match name.as_str() {
+                        RETRY_AFTER => write!(f, "={value}s")?,
+                        RETRY_AFTER_MS => write!(f, "={value}ms")?,
+                        _ => {}
+                    }
+                }
+            }
+            Effect::Drop => write!(f, "drop{after}")?,
+            Effect::Delay(time) => write!(f, "delay={}", time_words(*time))?,
+            Effect::Drip(time) => write!(f, "drip={}", time_words(*time))?,
+            Effect::Truncate => f.write_str("truncate")?,
+            Effect::Stall => write!(f, "stall{after}")?,
+            Effect::StallBody => f.write_str("stall-body")?,
+        }
+        for (mark, number) in [('%', self.every), ('*', self.times)] {
+            if let Some(number) = number {
+                write!(f, "{mark}{number}")?;
+            }
+        }
+        match &self.user {
+            Some(user) => write!(f, "@{user}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Reads a time such as `250ms`, `2s`, `10m` or `25h`.
+pub(in crate::emulator) fn parse_time(text: &str) -> Result<Duration, String> {
+    // The first unit that fits: all others end in a letter of their own.
+    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
+    let number = units.into_iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, unit)));
+    let millis = number.and_then(|(digits, unit)| digits.parse::<u64>().ok()?.checked_mul(unit));
+    let time = millis.map(Duration::from_millis);
+    time.ok_or_else(|| format!("{text:?} is not a time such as 250ms, 2s, 10m or 1h"))
+}
+
+fn time_words(time: Duration) -> String {
+    if time.subsec_nanos() == 0 {
+        format!("{}s", time.as_secs())
+    } else {
+        format!("{}ms", time.as_millis())
+    }
+}
+
+fn parse(words: &str) -> Result<Fault, String> {
+    let (operation, rest) =
+        words.split_once(':').ok_or("expected OPERATION:FAILURE, such as create:503")?;
+    let (mut failure, user) = rest.split_once('@').map_or((rest, None), |(it, id)| (it, Some(id)));
+    if user == Some("") {
+        return Err("expected the id of a user behind the @".to_owned());
+    }
+    let (mut times, mut every) = (None, None);
+    while let Some(at) = failure.rfind(['*', '%']) {
+        let (rest, suffix) = failure.split_at(at);
+        let (mark, digits) = suffix.split_at(1);
+        let number = digits.parse::<u64>().ok().filter(|number| *number > 0);
+        let number = number.ok_or_else(|| format!("{suffix:?} needs a number from 1"))?;
+        let slot = if mark == "*" { &mut times } else { &mut every };
+        if let Some(given) = slot.replace(number) {
+            return Err(format!("{suffix:?} comes with a second number, {mark}{given}"));
+        }
+        failure = rest;
+    }
+    let (operation, user) = (parse_operation(operation)?, user.map(str::to_owned));
+    Ok(Fault { operation, user, times, every, ..parse_failure(failure)? })
+}
+
+fn parse_operation(name: &str) -> Result<Option<Operation>, String> {
+    if name == "*" {
+        return Ok(None);
+    }
+    let known = Operation::ALL.map(Operation::name);
+    let found = Operation::ALL.into_iter().find(|operation| operation.name() == name);
+    found
+        .map(Some)
+        .ok_or_else(|| format!("{name:?} is not an operation: expected {} or *", known.join(", ")))
+}
+
+fn parse_failure(failure: &str) -> Result<Fault, String> {
+    let (name, time) = match failure.split_once('=') {
+        Some((name, time)) => (name, Some(parse_time(time)?)),
+        None => (failure, None),
+    };
+    if time.is_some_and(|time| time > MAX_TIME) {
+        return Err(format!("{failure:?} takes longer than an hour"));
+    }
+    let (name, is_after) = name.strip_suffix("-after").map_or((name, false), |name| (name, true));
+    let fault = match (name, time) {
+        ("drop", None) => Fault::drop_before_processing(),
+        ("delay", Some(time)) => Fault::delay(time),
+        ("drip", Some(time)) => Fault::drip(time),
+        ("truncate", None) => Fault::truncate_body(),
+        ("stall", None) => Fault::stall(),
+        ("stall-body", None) => Fault::stall_body(),
+        (status, retry_after) => {
+            let status = status.parse().ok().filter(|status| (200..600).contains(status));
+            let fault = Fault::respond(status.ok_or_else(|| {
+                format!("{failure:?} is not a failure: expected a status from 200 to 599, drop, delay=TIME, drip=TIME, truncate, stall or stall-body")
+            })?);
+            match retry_after {
+                // The header that every client knows has whole seconds.
+                Some(time) if time.subsec_nanos() == 0 => {
+                    fault.header(RETRY_AFTER, time.as_secs().to_string())
+                }
+                Some(time) => fault.header(RETRY_AFTER_MS, time.as_millis().to_string()),
+                None => fault,
+            }
+        }
+    };
+    Ok(if is_after { fault.after_processing() } else { fault })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fault_words_are_written_as_they_are_read() {
+        for words in [
+            "create:503",
+            "issue:429=7s*3",
+            "delete:503=250ms%10*2",
+            "revoke:500-after=2s",
+            "*:drop",
+            "create:drop-after",
+            "*:delay=2s%1",
+            "exchange:drip=20ms",
+            "issue:truncate",
+            "issue:stall",
+            "issue:stall-after",
+            "issue:stall-body@8:acs:a_b",
+            "delete:404%2*3@a*b@c",
+        ] {
+            assert_eq!(words.parse::<Fault>().unwrap().to_string(), words);
+        }
+        let fault = "create:delay=1h*2%3".parse::<Fault>().unwrap();
+        assert_eq!(fault.to_string(), "create:delay=3600s%3*2");
+        let fault = Fault::respond(503).header("X-Other", "7").body("CANARY");
+        assert_eq!(fault.to_string(), "*:503");
+    }
+
+    #[test]
+    fn fault_words_with_a_mistake_are_refused() {
+        let failures = " is not a failure: expected a status from 200 to 599, drop, delay=TIME, drip=TIME, truncate, stall or stall-body";
+        let time = " is not a time such as 250ms, 2s, 10m or 1h";
+        for (words, problem) in [
+            ("issue", "expected OPERATION:FAILURE, such as create:503"),
+            (
+                "isue:429",
+                "\"isue\" is not an operation: expected create, get, delete, issue, revoke, exchange or *",
+            ),
+            ("issue:", &format!("\"\"{failures}")),
+            ("issue:dorp", &format!("\"dorp\"{failures}")),
+            ("issue:429x3", &format!("\"429x3\"{failures}")),
+            ("issue:199", &format!("\"199\"{failures}")),
+            ("issue:600", &format!("\"600\"{failures}")),
+            ("issue:delay", &format!("\"delay\"{failures}")),
+            ("issue:drop=2s", &format!("\"drop=2s\"{failures}")),
+            ("issue:delay=2", &format!("\"2\"{time}")),
+            ("issue:delay=s", &format!("\"s\"{time}")),
+            ("issue:delay=é", &format!("\"é\"{time}")),
+            ("issue:delay=99999999999999999h", &format!("\"99999999999999999h\"{time}")),
+            ("issue:delay=3601s", "\"delay=3601s\" takes longer than an hour"),
+            ("issue:429*", "\"*\" needs a number from 1"),
+            ("issue:429%x", "\"%x\" needs a number from 1"),
+            ("issue:429*0", "\"*0\" needs a number from 1"),
+            ("issue:429%%2", "\"%\" needs a number from 1"),
+            ("issue:429*2*3", "\"*2\" comes with a second number, *3"),
+            ("issue:429@", "expected the id of a user behind the @"),
+        ] {
+            let error = words.parse::<Fault>().unwrap_err();
+            assert_eq!(error.kind(), crate::ErrorKind::InvalidInput);
+            assert_eq!(error.to_string(), problem);
+        }
+    }
+}
