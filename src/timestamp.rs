@@ -1,4 +1,4 @@
-//! Converts RFC 3339 to and from [`SystemTime`], and writes HTTP dates.
+//! Reads RFC 3339 into [`SystemTime`], and writes HTTP dates.
 //!
 //! A date crate would be a further dependency; the tests compare this file with one.
 
@@ -56,24 +56,6 @@ pub(crate) fn http_date(instant: SystemTime) -> Option<String> {
     (since_epoch.as_secs() < YEAR_10000).then(|| httpdate::fmt_http_date(instant))
 }
 
-/// Writes RFC 3339 as .NET does (`2023-06-28T07:30:12.7039383+00:00`): up to seven fraction digits,
-/// trailing zeros dropped, never `Z`. `None` outside the years 1970 to 9999.
-#[cfg(feature = "emulator")]
-pub(crate) fn dotnet_rfc3339(instant: SystemTime) -> Option<String> {
-    let since_epoch = instant.duration_since(UNIX_EPOCH).ok()?;
-    let seconds = since_epoch.as_secs();
-    if seconds >= YEAR_10000 {
-        return None;
-    }
-    let (days, second_of_day) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = date_from_days(days);
-    let (hour, minute, second) =
-        (second_of_day / 3_600, second_of_day / 60 % 60, second_of_day % 60);
-    let fraction = format!(".{:07}", since_epoch.subsec_nanos() / 100);
-    let fraction = fraction.trim_end_matches('0').trim_end_matches('.');
-    Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}+00:00"))
-}
-
 fn number(rest: &mut &[u8], digits: usize) -> Option<i64> {
     let (head, tail) = rest.split_at_checked(digits)?;
     let value = head.iter().try_fold(0, |value, byte| {
@@ -121,21 +103,6 @@ fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
     year * 365 + leap_days + (month * 153 + 2) / 5 + day - 1 - 719_468
-}
-
-/// The inverse of [`days_from_epoch`] for days since 1970: year, month, day.
-#[cfg(feature = "emulator")]
-fn date_from_days(days: u64) -> (u64, u64, u64) {
-    // Eras of 400 years that begin on 1 March.
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let leap_days = day_of_era / 1_460 - day_of_era / 36_524 + day_of_era / 146_096;
-    let year_of_era = (day_of_era - leap_days) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]
@@ -203,17 +170,6 @@ mod tests {
         assert_eq!(http_date(UNIX_EPOCH - TICK), None);
     }
 
-    #[cfg(feature = "emulator")]
-    #[test]
-    fn writes_the_form_of_dotnet() {
-        let at = |nanos| dotnet_rfc3339(UNIX_EPOCH + Duration::new(1_687_937_412, nanos)).unwrap();
-        assert_eq!(at(703_938_399), "2023-06-28T07:30:12.7039383+00:00");
-        assert_eq!(at(281_901_000), "2023-06-28T07:30:12.281901+00:00");
-        assert_eq!(at(99), "2023-06-28T07:30:12+00:00");
-        assert_eq!(dotnet_rfc3339(UNIX_EPOCH + Duration::from_secs(YEAR_10000)), None);
-        assert_eq!(dotnet_rfc3339(UNIX_EPOCH - TICK), None);
-    }
-
     /// The calendar repeats after 400 years. Each day, and the first that each month does not have.
     #[test]
     fn every_day_is_that_of_a_date_crate() {
@@ -224,8 +180,6 @@ mod tests {
             let text = format!("{day}T00:00:00Z");
             let instant = oracle(&text).unwrap();
             assert_eq!(parse_rfc3339(&text), Some(instant));
-            #[cfg(feature = "emulator")]
-            assert_eq!(dotnet_rfc3339(instant), Some(format!("{day}T00:00:00+00:00")));
             let next = day.next_day().unwrap();
             if next.day() == 1 {
                 let (year, month) = (day.year(), u8::from(day.month()));
@@ -237,13 +191,6 @@ mod tests {
     }
 
     proptest! {
-        #[cfg(feature = "emulator")]
-        #[test]
-        fn reads_back_what_it_wrote(seconds in 0..YEAR_10000, ticks in 0..10_000_000_u32) {
-            let instant = UNIX_EPOCH + Duration::new(seconds, ticks * 100);
-            prop_assert_eq!(oracle(&dotnet_rfc3339(instant).unwrap()), Some(instant));
-        }
-
         #[test]
         fn agrees_with_a_date_crate(
             seconds in 0..i64::try_from(YEAR_10000).unwrap() - 172_800,

@@ -5,11 +5,14 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
 use super::clock::Clock;
 use super::connection::{Accept, Stream};
 use super::listener::Listener;
 use super::random::Random;
-use super::service::{Service, SharedKey};
+use super::service::{Service, Settings, SharedKey};
 use super::state::{Observer, StartSettings, State};
 use super::{Emulator, Fault, RecordedRequest};
 
@@ -32,7 +35,7 @@ use super::{Emulator, Fault, RecordedRequest};
 #[must_use = "an emulator runs once start is called"]
 pub struct EmulatorBuilder {
     address: SocketAddr,
-    access_key: Option<String>,
+    access_key: String,
     start: StartSettings,
     token_lifetime: Option<Duration>,
     throttling: bool,
@@ -45,8 +48,9 @@ impl EmulatorBuilder {
     pub(super) fn new() -> Self {
         Self {
             address: (Ipv4Addr::LOCALHOST, 0).into(),
-            access_key: None,
-            start: StartSettings { clock: Clock::default(), faults: Vec::new() },
+            access_key: BASE64_STANDARD
+                .encode([(); 8].map(|()| Random::new(None).bytes::<1>()).concat()),
+            start: StartSettings::default(),
             token_lifetime: None,
             throttling: false,
             seed: None,
@@ -63,7 +67,7 @@ impl EmulatorBuilder {
 
     /// Uses this access key, in base64, in place of a random one.
     pub fn access_key(mut self, base64: impl Into<String>) -> Self {
-        self.access_key = Some(base64.into());
+        self.access_key = base64.into();
         self
     }
 
@@ -176,18 +180,13 @@ impl EmulatorBuilder {
     /// Returns [`io::ErrorKind::InvalidInput`] for an access key that is empty or not base64, or the
     /// error of the operating system, such as [`io::ErrorKind::AddrInUse`].
     pub fn start(self) -> io::Result<Emulator> {
-        let mut system = Random::from_system();
-        let key = match self.access_key {
-            Some(base64) => SharedKey::parse(&base64).ok_or_else(|| {
-                // Without the text: it may be a real key with a typing error.
-                let message = "the access key is empty or not base64";
-                io::Error::new(io::ErrorKind::InvalidInput, message)
-            })?,
-            None => SharedKey::from_bytes([system.block(), system.block()].concat()),
-        };
-        let access_key = key.as_str().to_owned();
-        let random = self.seed.map_or(system, Random::from_seed);
-        let service = Service::new(key, self.throttling, self.token_lifetime, random);
+        let Self { access_key, throttling, token_lifetime, seed, .. } = self;
+        let key = SharedKey::parse(&access_key).ok_or_else(|| {
+            // Without the text: it may be a real key with a typing error.
+            let message = "the access key is empty or not base64";
+            io::Error::new(io::ErrorKind::InvalidInput, message)
+        })?;
+        let service = Service::new(Settings { key, throttling, token_lifetime, seed });
         let state = State::new(service, self.start, self.observer);
         Ok(Emulator { listener: Listener::start(self.address, state, self.tls)?, access_key })
     }

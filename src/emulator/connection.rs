@@ -6,12 +6,12 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ureq::http::{self, Method, Version, header};
+use ureq::http::{Method, Version, header};
 use ureq_proto::server::{RecvRequestResult, Reply, state};
 
 use super::fault::Effect;
-use super::request::{Request, closes, has_unread_body, misframed};
-use super::response::{Encoded, Response};
+use super::request::Request;
+use super::response::Refusal;
 use super::state::State;
 
 // Ours: all three; the real limits are not public, and no client comes near them.
@@ -21,6 +21,7 @@ const MAX_WRITE_TIME: Duration = Duration::from_secs(30);
 
 const TOO_LARGE: &str = "the body is larger than 1 MiB";
 const HEAD_TOO_LARGE: &str = "the head is larger than 32 KiB";
+const TOO_MANY_HEADERS: &str = "the request has more than 128 headers";
 const TLS_UNEXPECTED: &str =
     "this is TLS; the emulator speaks http, not https, unless started with --tls";
 const TLS_EXPECTED: &str = "this is plain http; the emulator speaks https here";
@@ -108,20 +109,12 @@ struct Connection<'a> {
     wait_until: Instant,
 }
 
-/// The head of a request, and the state that reads its body.
-struct Head {
-    request: http::Request<()>,
-    target: String,
-    body: RecvRequestResult,
-}
-
 /// Why a request cannot be handed to the service.
 enum Failure {
     /// The client left, or the emulator stops.
     Gone(io::Error),
-    /// It is not HTTP as this server takes it: the status, the reason, and what could be read of
-    /// the request.
-    Refused(u16, &'static str, Option<Box<Request>>),
+    /// It is not HTTP as this server takes it: the status and the reason.
+    Refused(u16, &'static str),
 }
 
 impl From<io::Error> for Failure {
@@ -133,125 +126,128 @@ impl From<io::Error> for Failure {
 impl Connection<'_> {
     /// Responds to one request; whether the connection stays open for another.
     fn exchange(&mut self) -> io::Result<bool> {
-        let state = self.state;
-        let received = self.receive_head().and_then(|head| {
-            let version = head.request.version();
-            let close = closes(version, head.request.headers());
-            Ok((self.receive_body(head)?, version == Version::HTTP_10, close))
-        });
-        let (request, http_10, close) = match received {
-            Ok(received) => received,
-            Err(Failure::Gone(error)) => return Err(error),
-            Err(Failure::Refused(status, reason, request)) => {
-                let response = state.refuse(status, reason, request);
-                self.send(&response.encode(false, false, true).bytes)?;
+        let mut request = Request::unreadable();
+        match self.receive(&mut request) {
+            Ok(()) => self.respond(request),
+            Err(Failure::Gone(error)) => Err(error),
+            Err(Failure::Refused(status, reason)) => {
+                let response = self.state.refuse(Refusal::text(status, reason), request);
+                self.send(&response.encode(false, false, true).whole())?;
                 self.linger()?;
-                return Ok(false);
+                Ok(false)
             }
-        };
-        let bodiless = request.method == Method::HEAD;
-        let is_unread = has_unread_body(&request.method, &request.headers);
-        let (response, effect) = state.handle(request);
-        let close = close || is_unread || response.as_ref().is_some_and(Response::closes);
-        let encoded = response.map(|response: Response| response.encode(http_10, bodiless, close));
-        match (encoded, effect) {
-            (Some(encoded), Some(Effect::Delay(time))) => {
-                self.pause(Some(time))?;
-                self.send(&encoded.bytes)?;
-            }
-            (Some(encoded), Some(Effect::Drip(interval))) => self.drip(&encoded, interval)?,
-            (Some(encoded), Some(Effect::Truncate)) => {
-                self.send(encoded.first_half())?;
-                return Ok(false);
-            }
-            (Some(encoded), Some(Effect::StallBody)) => {
-                self.send(encoded.first_half())?;
+        }
+    }
+
+    fn respond(&mut self, request: Request) -> io::Result<bool> {
+        let (is_http_10, is_bodiless) =
+            (request.version == Version::HTTP_10, request.method == Method::HEAD);
+        let (is_unread, closes) = (request.has_unread_body(), request.closes());
+        let (response, effect) = self.state.handle(request);
+        let Some(response) = response else {
+            if let Some(Effect::Stall) = effect {
                 self.pause(None)?;
             }
-            (Some(encoded), _) => self.send(&encoded.bytes)?,
-            (None, Some(Effect::Stall)) => self.pause(None)?,
-            (None, _) => return Ok(false),
+            return Ok(false);
+        };
+        let closes = closes || is_unread || response.closes();
+        let encoded = response.encode(is_http_10, is_bodiless, closes);
+        match effect {
+            Some(Effect::Truncate) => {
+                self.send(&encoded.first_half())?;
+                return Ok(false);
+            }
+            Some(Effect::StallBody) => {
+                self.send(&encoded.first_half())?;
+                self.pause(None)?;
+            }
+            Some(Effect::Drip(interval)) => {
+                for byte in encoded.whole() {
+                    self.pause(Some(interval))?;
+                    self.send(&[byte])?;
+                }
+            }
+            Some(Effect::Delay(time)) => {
+                self.pause(Some(time))?;
+                self.send(&encoded.whole())?;
+            }
+            _ => self.send(&encoded.whole())?,
         }
         if is_unread {
             self.linger()?;
         }
-        Ok(!close)
+        Ok(!closes)
     }
 
-    fn receive_head(&mut self) -> Result<Head, Failure> {
+    /// Reads a request, as far as it is one.
+    fn receive(&mut self, request: &mut Request) -> Result<(), Failure> {
         if self.is_tls_missing {
             self.fill_in_time()?;
-            return Err(Failure::Refused(400, TLS_EXPECTED, None));
+            return Err(Failure::Refused(400, TLS_EXPECTED));
         }
-        let mut reply = Reply::new().map_err(|_| malformed())?;
-        loop {
-            // The parser has limits of its own, which are higher.
-            let part = self.buffer.get(..=MAX_HEAD).unwrap_or(&self.buffer);
-            let (used, request) = reply.try_request(part).map_err(|_| self.not_http())?;
-            let read = if request.is_some() { used } else { self.buffer.len() };
-            if read > MAX_HEAD {
-                return Err(Failure::Refused(431, HEAD_TOO_LARGE, None));
-            }
-            if let Some(request) = request {
-                let head: Vec<u8> = self.buffer.drain(..used).collect();
-                // The signature covers the target as it was sent, so not as the parser understood
-                // it.
-                let target = head.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
-                let target = String::from_utf8_lossy(target).into_owned();
-                let body = reply.proceed().ok_or_else(malformed)?;
-                let has_host = request.headers().get_all(header::HOST).iter().count() == 1;
-                if request.version() != Version::HTTP_10 && !has_host {
-                    let reason = "the request has no Host header, or several";
-                    return Err(Failure::Refused(400, reason, None));
-                }
-                return Ok(Head { request, target, body });
-            }
-            self.fill_in_time()?;
+        let reader = self.receive_head(request)?;
+        if let Some((status, reason)) = request.framing_error() {
+            return Err(Failure::Refused(status, reason));
         }
-    }
-
-    fn receive_body(&mut self, head: Head) -> Result<Request, Failure> {
-        let (parts, ()) = head.request.into_parts();
-        let framed = parts.headers.contains_key(header::CONTENT_LENGTH)
-            || parts.headers.contains_key(header::TRANSFER_ENCODING);
-        let announced =
-            parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-        let announced = announced.and_then(|length| length.parse().ok()).unwrap_or(0_u64);
-
-        let mut headers = parts.headers;
-        for (name, value) in &mut headers {
-            if name == header::AUTHORIZATION || name == header::PROXY_AUTHORIZATION {
-                value.set_sensitive(true);
-            }
+        let length =
+            request.header("content-length").map(|length| length.parse().unwrap_or(0_usize));
+        if length.is_some_and(|length| length > MAX_BODY) {
+            return Err(Failure::Refused(413, TOO_LARGE));
         }
-        let (method, target) = (parts.method, head.target);
-        let port = self.socket.local_addr()?.port();
-        let request = Request { method, target, headers, body: Vec::new(), port };
-        if let Some((status, reason)) = misframed(parts.version, &request.headers) {
-            return Err(Failure::Refused(status, reason, Some(Box::new(request))));
+        // ureq-proto takes a POST without a length for a chunked one; RFC 9112 says that it has no body.
+        if length.is_none() && !request.headers.contains_key(header::TRANSFER_ENCODING) {
+            return Ok(());
         }
-        if announced > MAX_BODY as u64 {
-            return Err(Failure::Refused(413, TOO_LARGE, Some(Box::new(request))));
-        }
-        let body = match head.body {
-            // ureq-proto takes a POST without a length for a chunked one; RFC 9112 says that it has
-            // no body.
-            _ if !framed => Ok(Vec::new()),
-            RecvRequestResult::ProvideResponse(_) => Ok(Vec::new()),
-            RecvRequestResult::RecvBody(reply) => self.read_body(reply),
-            RecvRequestResult::Send100(reply) => {
+        let reader = match reader {
+            RecvRequestResult::ProvideResponse(_) => return Ok(()),
+            RecvRequestResult::RecvBody(reader) => reader,
+            RecvRequestResult::Send100(reader) => {
                 let mut interim = [0; 64];
-                let (length, reply) = reply.accept(&mut interim).map_err(|_| malformed())?;
+                let (length, reader) = reader.accept(&mut interim).map_err(|_| malformed())?;
                 self.send(interim.get(..length).unwrap_or_default())?;
-                self.read_body(reply)
+                reader
             }
         };
-        match body {
-            Ok(body) => Ok(Request { body, ..request }),
-            Err(Failure::Refused(status, reason, None)) => {
-                Err(Failure::Refused(status, reason, Some(Box::new(request))))
+        request.body = self.read_body(reader)?;
+        Ok(())
+    }
+
+    fn receive_head(&mut self, request: &mut Request) -> Result<RecvRequestResult, Failure> {
+        let mut reply = Reply::new().map_err(|_| malformed())?;
+        loop {
+            // The parser has no limit of its own for the length.
+            let part = self.buffer.get(..=MAX_HEAD).unwrap_or(&self.buffer);
+            let (used, parsed) = reply.try_request(part).map_err(|error| self.not_http(&error))?;
+            let read = if parsed.is_some() { used } else { self.buffer.len() };
+            if read > MAX_HEAD {
+                return Err(Failure::Refused(431, HEAD_TOO_LARGE));
             }
-            Err(failure) => Err(failure),
+            let Some(parsed) = parsed else {
+                self.fill_in_time()?;
+                continue;
+            };
+            let head: Vec<u8> = self.buffer.drain(..used).collect();
+            // The signature covers the target as it was sent, so not as the parser understood it.
+            let target = head.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+            let (parts, ()) = parsed.into_parts();
+            *request = Request {
+                method: parts.method,
+                target: String::from_utf8_lossy(target).into_owned(),
+                version: parts.version,
+                headers: parts.headers,
+                body: Vec::new(),
+                address: self.socket.local_addr()?,
+            };
+            for (name, value) in &mut request.headers {
+                if name == header::AUTHORIZATION || name == header::PROXY_AUTHORIZATION {
+                    value.set_sensitive(true);
+                }
+            }
+            let hosts = request.headers.get_all(header::HOST).iter().count();
+            if hosts != 1 && parts.version != Version::HTTP_10 {
+                return Err(Failure::Refused(400, "the request has no Host header, or several"));
+            }
+            return reply.proceed().ok_or_else(malformed);
         }
     }
 
@@ -263,7 +259,7 @@ impl Connection<'_> {
             self.buffer.drain(..used);
             body.extend_from_slice(part.get(..length).unwrap_or_default());
             if body.len() > MAX_BODY {
-                return Err(Failure::Refused(413, TOO_LARGE, None));
+                return Err(Failure::Refused(413, TOO_LARGE));
             }
             if used == 0 {
                 self.fill_in_time()?;
@@ -272,9 +268,12 @@ impl Connection<'_> {
         Ok(body)
     }
 
-    fn not_http(&self) -> Failure {
-        match self.buffer.first() {
-            Some(&TLS_HANDSHAKE) => Failure::Refused(400, TLS_UNEXPECTED, None),
+    fn not_http(&self, error: &ureq_proto::Error) -> Failure {
+        match error {
+            ureq_proto::Error::HttpParseTooManyHeaders => Failure::Refused(431, TOO_MANY_HEADERS),
+            _ if self.buffer.first() == Some(&TLS_HANDSHAKE) => {
+                Failure::Refused(400, TLS_UNEXPECTED)
+            }
             _ => malformed(),
         }
     }
@@ -337,14 +336,6 @@ impl Connection<'_> {
         Ok(())
     }
 
-    fn drip(&mut self, encoded: &Encoded, interval: Duration) -> io::Result<()> {
-        for byte in &encoded.bytes {
-            self.pause(Some(interval))?;
-            self.send(std::slice::from_ref(byte))?;
-        }
-        Ok(())
-    }
-
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)?;
         self.stream.flush()
@@ -379,8 +370,8 @@ fn tls_failure(error: &io::Error) -> String {
 }
 
 fn malformed() -> Failure {
-    Failure::Refused(400, "this is not well-formed HTTP/1.1", None)
+    Failure::Refused(400, "this is not well-formed HTTP/1.1")
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,10 +1,9 @@
 //! Faults: what a network and a service can do to a caller, on demand.
 
-use std::collections::VecDeque;
-use std::fmt;
 use std::time::Duration;
 
 use super::request::{Operation, Route};
+use super::response::Response;
 
 pub(super) mod words;
 
@@ -42,20 +41,13 @@ pub struct Fault {
 
 #[derive(Clone, Debug)]
 pub(super) enum Effect {
-    Respond(CannedResponse),
+    Respond(Response),
     Drop,
     Delay(Duration),
     Truncate,
     Stall,
     StallBody,
     Drip(Duration),
-}
-
-#[derive(Clone)]
-pub(super) struct CannedResponse {
-    pub(super) status: u16,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Vec<u8>,
 }
 
 impl Fault {
@@ -65,8 +57,7 @@ impl Fault {
     /// [`header`](Self::header) and [`body`](Self::body) say otherwise. A client does not repeat the creation
     /// of a user after a bare 503, since the user may exist, but after one with the header `Retry-After`.
     pub fn respond(status: u16) -> Self {
-        let response = CannedResponse { status, headers: Vec::new(), body: Vec::new() };
-        Self::new(Effect::Respond(response), false)
+        Self::new(Effect::Respond(Response::new(status)), false)
     }
 
     /// Closes the connection once the request has arrived; the service never sees it.
@@ -198,44 +189,29 @@ impl Fault {
     }
 }
 
-impl fmt::Debug for CannedResponse {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A prescribed body may hold a token.
-        f.debug_struct("CannedResponse").field("status", &self.status).finish_non_exhaustive()
-    }
-}
-
 /// The faults that may still strike, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Faults {
-    queue: VecDeque<Fault>,
-}
+pub(super) struct Faults(Vec<Fault>);
 
 impl Faults {
     pub(super) fn new(faults: &[Fault]) -> Self {
-        let mut queue = Self::default();
-        faults.iter().cloned().for_each(|fault| queue.push(fault));
-        queue
+        Self(faults.iter().filter(|fault| !fault.is_spent()).cloned().collect())
     }
 
     pub(super) fn push(&mut self, fault: Fault) {
-        if !fault.is_spent() {
-            self.queue.push_back(fault);
-        }
+        self.0.extend(Some(fault).filter(|fault| !fault.is_spent()));
     }
 
     pub(super) fn pending(&self) -> impl Iterator<Item = &Fault> {
-        self.queue.iter().filter(|fault| fault.is_pending())
+        self.0.iter().filter(|fault| fault.is_pending())
     }
 
     /// The fault that strikes a request on this route, if any.
     pub(super) fn next(&mut self, route: Option<&Route>) -> Option<Fault> {
-        let index = self.queue.iter_mut().position(|fault| fault.strikes(route))?;
-        let fault = self.queue.get(index)?.clone();
-        if fault.is_spent() {
-            self.queue.remove(index);
-        }
-        Some(fault)
+        let index = self.0.iter_mut().position(|fault| fault.strikes(route))?;
+        let struck = self.0.get(index).cloned();
+        self.0.retain(|fault| !fault.is_spent());
+        struck
     }
 }
 

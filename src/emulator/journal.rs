@@ -4,12 +4,12 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::time::{Instant, SystemTime};
 
+use serde_json::json;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::json;
+use super::date::dotnet_rfc3339;
 use super::redaction::redacted;
 use super::request::{Operation, Request};
-use crate::timestamp;
 
 const MAX_RECORDS: usize = 10_000;
 const MAX_BYTES: usize = 64 * 1024 * 1024;
@@ -20,10 +20,7 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// looks like a key of Azure's or a token in the target.
 #[derive(Clone)]
 pub struct RecordedRequest {
-    method: String,
-    target: String,
-    headers: HeaderMap,
-    body: Vec<u8>,
+    request: Request,
     operation: Option<Operation>,
     status: Option<u16>,
     refusal: Option<String>,
@@ -50,10 +47,7 @@ impl RecordedRequest {
     ) -> Self {
         Self {
             operation: request.operation(),
-            method: request.method.to_string(),
-            target: request.target,
-            headers: request.headers,
-            body: request.body,
+            request,
             status,
             refusal: refusal.map(|refusal| redacted(&refusal)),
             struck_by_fault: false,
@@ -71,48 +65,46 @@ impl RecordedRequest {
     /// `status`, `fault`, `refusal` and `clientRequestId`, of which those without a value are null.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let or_null = |text: Option<&str>| text.map_or_else(|| "null".to_owned(), json::text);
-        let client_request_id = self.header("x-ms-client-request-id").map(redacted);
-        let status = self.status.map_or_else(|| "null".to_owned(), |status| status.to_string());
-        json::object([
-            ("time", json::text(&self.time_text())),
-            ("method", json::text(&self.method)),
-            ("target", json::text(&redacted(&self.target))),
-            ("operation", or_null(self.operation.map(Operation::name))),
-            ("status", status),
-            ("fault", self.struck_by_fault.to_string()),
-            ("refusal", or_null(self.refusal())),
-            ("clientRequestId", or_null(client_request_id.as_deref())),
-        ])
+        let record = json!({
+            "time": self.time_text(),
+            "method": self.method(),
+            "target": redacted(self.target()),
+            "operation": self.operation.map(Operation::name),
+            "status": self.status,
+            "fault": self.struck_by_fault,
+            "refusal": self.refusal,
+            "clientRequestId": self.header("x-ms-client-request-id").map(redacted),
+        });
+        record.to_string()
     }
 
     /// RFC 3339 in UTC with milliseconds; empty outside the years 1970 to 9999.
     fn time_text(&self) -> String {
-        let Some(text) = timestamp::dotnet_rfc3339(self.time) else { return String::new() };
+        let text = dotnet_rfc3339(self.time);
         let since_epoch = self.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let (seconds, _) = text.split_at_checked(19).unwrap_or_default();
-        format!("{seconds}.{:03}Z", since_epoch.subsec_millis())
+        let seconds = text.get(..19);
+        seconds.map_or(text.clone(), |it| format!("{it}.{:03}Z", since_epoch.subsec_millis()))
     }
 
     /// The bytes that arrived and are kept: a client decides how many these are.
     fn size(&self) -> usize {
         let header = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len();
-        let headers: usize = self.headers.iter().map(header).sum();
+        let headers: usize = self.headers().iter().map(header).sum();
         let refusal = self.refusal.as_ref().map_or(0, String::len);
-        self.target.len() + headers + self.body.len() + refusal
+        self.target().len() + headers + self.body().len() + refusal
     }
 
     /// The method, such as `POST`. Where no request could be read this is `GET`, and the target is
     /// empty.
     #[must_use]
     pub fn method(&self) -> &str {
-        &self.method
+        self.request.method.as_str()
     }
 
     /// The request target exactly as it was sent: path and query, escapes untouched.
     #[must_use]
     pub fn target(&self) -> &str {
-        &self.target
+        &self.request.target
     }
 
     /// The operation that method and path name, whatever became of it.
@@ -124,19 +116,19 @@ impl RecordedRequest {
     /// The text of a header, by its name in any case; `None` if it was not sent or is not ASCII.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
+        self.request.header(name)
     }
 
     /// All headers. Those of `authorization` are marked as sensitive, so `Debug` hides them.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
-        &self.headers
+        &self.request.headers
     }
 
     /// The body, with any transfer coding removed.
     #[must_use]
     pub fn body(&self) -> &[u8] {
-        &self.body
+        &self.request.body
     }
 
     /// The status of the response; `None` if a [`Fault`](super::Fault) left the request without one, or TLS
@@ -183,7 +175,7 @@ impl fmt::Display for RecordedRequest {
         write!(f, "{} ", self.time_text())?;
         match self.target() {
             "" => write!(f, "something unreadable")?,
-            target => write!(f, "{} {}", self.method, printable(&redacted(target)))?,
+            target => write!(f, "{} {}", self.method(), printable(&redacted(target)))?,
         }
         match self.status {
             Some(status) => write!(f, " -> {status}")?,
@@ -201,12 +193,12 @@ impl fmt::Display for RecordedRequest {
 
 impl fmt::Debug for RecordedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let header_names: Vec<&HeaderName> = self.headers.keys().collect();
+        let header_names: Vec<&HeaderName> = self.headers().keys().collect();
         f.debug_struct("RecordedRequest")
-            .field("method", &self.method)
-            .field("target", &redacted(&self.target))
+            .field("method", &self.method())
+            .field("target", &redacted(self.target()))
             .field("headers", &header_names)
-            .field("body", &format_args!("[{} bytes]", self.body.len()))
+            .field("body", &format_args!("[{} bytes]", self.body().len()))
             .field("status", &self.status)
             .field("refusal", &self.refusal)
             .finish_non_exhaustive()
@@ -255,13 +247,13 @@ mod tests {
             target: target.to_owned(),
             headers,
             body: body.to_owned(),
-            port: 1,
+            ..Request::unreadable()
         };
         RecordedRequest::new(request, SystemTime::UNIX_EPOCH, Some(200), None)
     }
 
     #[test]
-    fn debug_shows_no_signature_and_no_token() {
+    fn record_shows_no_signature_and_no_token_in_debug() {
         let record = record("/teamsUser/:exchangeAccessToken", b"{\"token\":\"CANARY\"}");
         assert_eq!(record.header("Authorization"), Some("CANARY"));
         let text = format!("{record:?}");
@@ -270,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_a_bounded_number_and_counts_all() {
+    fn journal_keeps_a_bounded_number_and_counts_all() {
         let mut journal = Journal::default();
         for _ in 0..MAX_RECORDS + 5 {
             journal.push(record("/", b""));
@@ -291,7 +283,7 @@ mod tests {
 
     /// All that a client decides the length of fills the memory.
     #[test]
-    fn the_size_of_a_record_is_that_of_its_texts() {
+    fn record_has_the_size_of_its_texts() {
         let mut record = record("/abc", b"12345");
         record.refusal = Some("no".to_owned());
         let headers: Vec<_> = record.headers().iter().collect();

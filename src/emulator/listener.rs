@@ -1,7 +1,6 @@
 //! Accepts connections, gives each a thread, and ends them promptly.
 
 use std::collections::HashMap;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::Ordering;
@@ -9,6 +8,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+use std::{io, mem, process};
 
 use super::connection::{self, Accept};
 use super::state::{State, lock};
@@ -17,6 +17,8 @@ use super::state::{State, lock};
 pub(super) struct Listener {
     pub(super) address: SocketAddr,
     pub(super) shared: Arc<Shared>,
+    /// The process that has the threads: a fork inherits this value without them.
+    process: u32,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -60,7 +62,7 @@ impl Listener {
                 drop(sender);
             }
         })?;
-        Ok(Self { address, shared, thread: Some(thread) })
+        Ok(Self { address, shared, process: process::id(), thread: Some(thread) })
     }
 
     /// Where clients on this machine reach the listener.
@@ -80,6 +82,10 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
+        if self.process != process::id() {
+            // The connections are those of the parent, and there is no thread to join.
+            return mem::forget(self.thread.take());
+        }
         self.shared.state.stopping.store(true, Ordering::SeqCst);
         self.shared.end_connections();
         // Only a connection ends the wait for one. If none can be made, the threads are left to
@@ -136,4 +142,32 @@ fn start_threads(shared: &Shared, accepted: Receiver<(u64, Arc<TcpStream>)>) {
         }
         shared.end_connections();
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::super::connection::tests::state;
+    use super::*;
+
+    /// Forking is not safe Rust, so another process is pretended.
+    #[test]
+    fn fork_that_drops_the_emulator_leaves_it_to_its_parent() {
+        let mut listener = Listener::start((Ipv4Addr::LOCALHOST, 0).into(), state(), None).unwrap();
+        let (address, shared) = (listener.address, Arc::clone(&listener.shared));
+        let mut open = TcpStream::connect(address).unwrap();
+        listener.process += 1;
+        drop(listener);
+        let mut later = TcpStream::connect(address).unwrap();
+        for client in [&mut open, &mut later] {
+            client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+            client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+            let mut text = String::new();
+            client.read_to_string(&mut text).unwrap();
+            assert!(text.starts_with("HTTP/1.1 401 "), "{text}");
+        }
+        shared.state.stopping.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(address);
+    }
 }

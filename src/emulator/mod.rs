@@ -45,14 +45,16 @@
 
 use std::fmt;
 use std::io;
+use std::sync::MutexGuard;
 use std::time::Duration;
 
 mod builder;
 mod clock;
 mod connection;
+mod control;
+mod date;
 mod fault;
 mod journal;
-mod json;
 mod listener;
 mod random;
 mod redaction;
@@ -63,7 +65,7 @@ mod state;
 
 use listener::Listener;
 use service::TeamsUser;
-use state::{State, lock};
+use state::Live;
 
 pub use builder::EmulatorBuilder;
 pub use fault::Fault;
@@ -119,7 +121,7 @@ impl Emulator {
 
     /// Adds a fault behind those that are still to come.
     pub fn inject(&self, fault: Fault) {
-        lock(&self.state().faults).push(fault);
+        self.live().faults.push(fault);
     }
 
     /// Returns the faults that have not struck as often as they were asked to. One that was asked to
@@ -140,7 +142,7 @@ impl Emulator {
     /// ```
     #[must_use]
     pub fn pending_faults(&self) -> Vec<Fault> {
-        lock(&self.state().faults).pending().cloned().collect()
+        self.live().faults.pending().cloned().collect()
     }
 
     /// Returns the requests that arrived, oldest first. The last 10,000 are kept, or fewer if their
@@ -149,13 +151,13 @@ impl Emulator {
     /// A request is here before its client sees the response.
     #[must_use]
     pub fn requests(&self) -> Vec<RecordedRequest> {
-        lock(&self.state().journal).records()
+        self.live().journal.records()
     }
 
     /// Returns the number of all requests that arrived.
     #[must_use]
     pub fn request_count(&self) -> u64 {
-        lock(&self.state().journal).total()
+        self.live().journal.total()
     }
 
     /// Returns the number of requests for one operation that arrived, whatever the response.
@@ -175,13 +177,13 @@ impl Emulator {
     /// ```
     #[must_use]
     pub fn operation_count(&self, operation: Operation) -> u64 {
-        lock(&self.state().journal).count(operation)
+        self.live().journal.count(operation)
     }
 
     /// Returns the ids of the users that exist now, in the order of their creation.
     #[must_use]
     pub fn users(&self) -> Vec<String> {
-        lock(&self.state().service).users()
+        self.live().service.users()
     }
 
     /// Returns the valid tokens of a user, oldest first, or `None` if there is no such user.
@@ -203,15 +205,16 @@ impl Emulator {
     /// ```
     #[must_use]
     pub fn tokens_of(&self, user: &str) -> Option<Vec<IssuedToken>> {
-        lock(&self.state().service).tokens_of(user, self.state().now())
+        let live = self.live();
+        live.service.tokens_of(user, live.now())
     }
 
     /// Checks that a token was issued here, has not expired, was not revoked, and its user still
     /// exists.
     #[must_use]
     pub fn is_token_valid(&self, token: &str) -> bool {
-        let now = self.state().now();
-        lock(&self.state().service).is_token_valid(token, now)
+        let live = self.live();
+        live.service.is_token_valid(token, live.now())
     }
 
     /// Adds a user with this id, such as one from a fixture. Nothing changes if there is one.
@@ -229,13 +232,13 @@ impl Emulator {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn add_user(&self, id: &str) {
-        lock(&self.state().service).add_user(id);
+        self.live().service.add_user(id);
     }
 
     /// Makes all tokens of a user invalid, as if they had expired. Returns whether there is such a user.
     #[must_use = "`false` means that there is no such user"]
     pub fn expire_tokens(&self, user: &str) -> bool {
-        lock(&self.state().service).expire_tokens(user)
+        self.live().service.expire_tokens(user)
     }
 
     /// Forgets all users, tokens, recorded requests and their numbers, and restores the clock and the
@@ -244,7 +247,7 @@ impl Emulator {
     /// The access key, the tokens that the emulator was told to accept, and open connections stay. After
     /// [`seed`](EmulatorBuilder::seed), the ids begin anew.
     pub fn reset(&self) {
-        self.state().reset();
+        self.live().reset();
     }
 
     /// Makes the Teams exchange accept this Entra token for one hour, for this application and user
@@ -257,16 +260,17 @@ impl Emulator {
     ) {
         // Ours: the real access token ends with the Entra token. What a test registers need not be
         // one, so there is nothing to read.
-        let now = self.state().now();
+        let mut live = self.live();
+        let now = live.now();
         let expires_on = now.checked_add(ENTRA_TOKEN_LIFE).unwrap_or(now);
         let (app_id, object_id) = (app_id.into(), user_object_id.into());
         let user = TeamsUser { app_id, object_id, expires_on };
-        lock(&self.state().service).accept_teams_token(token.into(), user);
+        live.service.accept_teams_token(token.into(), user);
     }
 
     /// Makes all operations accept `Authorization: Bearer` with this token in place of a signature.
     pub fn accept_bearer_token(&self, token: impl Into<String>) {
-        lock(&self.state().service).accept_bearer_token(token.into());
+        self.live().service.accept_bearer_token(token.into());
     }
 
     /// Moves the emulator's clock forward: tokens expire, dates of requests become stale.
@@ -275,7 +279,7 @@ impl Emulator {
     /// client does not renew its token: for a test of that, use
     /// [`token_lifetime`](EmulatorBuilder::token_lifetime). [`reset`](Self::reset) moves the clock back.
     pub fn advance_clock(&self, by: Duration) {
-        self.state().advance_clock(by);
+        self.live().advance_clock(by);
     }
 
     /// Returns the number of open connections. A client that has just closed one may still be counted
@@ -285,8 +289,8 @@ impl Emulator {
         self.listener.open_connections()
     }
 
-    fn state(&self) -> &State {
-        &self.listener.shared.state
+    fn live(&self) -> MutexGuard<'_, Live> {
+        self.listener.shared.state.live()
     }
 }
 

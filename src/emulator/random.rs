@@ -1,73 +1,32 @@
-//! Unpredictable bytes without a crate for them: SHA-256 over a seed and a counter.
+//! Random numbers without a crate for them.
 
-use std::collections::hash_map::RandomState;
-use std::fmt;
-use std::hash::{BuildHasher, Hasher};
+use std::hash::{BuildHasher, RandomState};
 
-use sha2::{Digest, Sha256};
-
-/// A stream of bytes. The same seed gives the same stream, so the service stays a pure function of
-/// its state.
-pub(super) struct Random {
-    seed: [u8; 32],
-    counter: u64,
-    is_fixed: bool,
-}
+/// A stream of numbers (`SplitMix64`). The same seed gives the same stream with every version of Rust, which
+/// the standard library's hasher does not promise.
+pub(super) struct Random(u64);
 
 impl Random {
-    /// The standard library's hash keys carry 128 bits from the operating system.
-    pub(super) fn from_system() -> Self {
-        let mut seed = Sha256::new();
-        for word in 0..4_u64 {
-            let mut hasher = RandomState::new().build_hasher();
-            hasher.write_u64(word);
-            seed.update(hasher.finish().to_le_bytes());
-        }
-        Self { seed: seed.finalize().into(), counter: 0, is_fixed: false }
+    pub(super) fn new(seed: Option<u64>) -> Self {
+        // The standard library seeds its hash maps with randomness from the system.
+        Self(seed.unwrap_or_else(|| RandomState::new().hash_one(())))
     }
 
-    pub(super) fn from_seed(seed: u64) -> Self {
-        Self { seed: Sha256::digest(seed.to_le_bytes()).into(), counter: 0, is_fixed: true }
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
     }
 
-    /// Another stream, as unpredictable or as fixed as this one.
-    pub(super) fn fork(&mut self) -> Self {
-        Self { seed: self.block(), counter: 0, is_fixed: self.is_fixed }
-    }
-
-    /// Begins anew if the seed was given.
-    pub(super) fn rewind(&mut self) {
-        if self.is_fixed {
-            self.counter = 0;
-        }
-    }
-
-    pub(super) fn block(&mut self) -> [u8; 32] {
-        self.counter += 1;
-        Sha256::new()
-            .chain_update(self.seed)
-            .chain_update(self.counter.to_le_bytes())
-            .finalize()
-            .into()
-    }
-
-    /// `digits` lower-case hexadecimal digits, 64 at most.
-    pub(super) fn hex(&mut self, digits: usize) -> String {
-        hex(&self.block()).chars().take(digits).collect()
+    pub(super) fn bytes<const WORDS: usize>(&mut self) -> Vec<u8> {
+        [(); WORDS].map(|()| self.next().to_le_bytes()).concat()
     }
 
     pub(super) fn guid(&mut self) -> String {
-        let groups = [8, 4, 4, 4, 12].map(|digits| self.hex(digits));
-        groups.join("-")
+        let (high, low) = (self.next(), self.next());
+        let [second, third, fourth] = [high >> 16, high, low >> 48].map(|word| word & 0xffff);
+        let (first, last) = (high >> 32, low & 0xffff_ffff_ffff);
+        format!("{first:08x}-{second:04x}-{third:04x}-{fourth:04x}-{last:012x}")
     }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use fmt::Write;
-
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -74,7 +74,7 @@ mod tests {
         "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==";
 
     #[test]
-    fn hides_keys_tokens_and_connection_strings() {
+    fn redaction_hides_keys_tokens_and_connection_strings() {
         let escaped = KEY.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
         let token = format!("eyJhbGciOiJIUzI1NiJ9.{}.c2ln", "eyJleHAiOjF9".repeat(9));
         for (text, shown) in [
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn shows_all_else() {
+    fn redaction_shows_all_else() {
         let id = "8:acs:bbbcbc1e-9f06-482a-b5d8-20e3f26ef0cd_45ab2481-1c1c-4005-be24-0ffb879b1130";
         for text in [
             "",

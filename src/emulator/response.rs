@@ -1,236 +1,193 @@
-//! A response: its status, its headers in the order and spelling of the real service, its bytes.
+//! A response: its status, its headers in the spelling of the real service, its bytes.
 
-use std::borrow::Cow;
+use std::fmt;
 use std::time::SystemTime;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
+use serde_json::json;
 use ureq::http::StatusCode;
 
-use super::json;
 use super::random::Random;
 use super::request::has_token;
 use crate::timestamp;
 
-/// What is sent back for one request.
-#[derive(Debug)]
+/// What is sent back for one request, framed by its length unless its headers say otherwise.
+#[derive(Clone)]
 pub(super) struct Response {
     pub(super) status: u16,
-    headers: Vec<(Cow<'static, str>, String)>,
-    body: Vec<u8>,
-    framing: Framing,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Vec<u8>,
+    is_chunked: bool,
 }
 
-/// How the reader learns where the body ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Framing {
-    /// 204, and what a fault frames by itself.
-    None,
-    Length,
-    Chunked,
-}
-
-/// An error of the service.
+/// A response that is not a success, and what the record says about it.
 #[derive(Debug)]
-pub(super) struct Problem {
-    pub(super) status: u16,
-    pub(super) code: &'static str,
-    pub(super) message: String,
-    pub(super) target: Option<&'static str>,
+pub(super) struct Refusal {
+    pub(super) response: Response,
+    pub(super) reason: String,
     /// Whether the layer that responds sends `api-supported-versions`.
-    pub(super) advertises: bool,
-    /// What the record says where the message does not tell.
-    pub(super) explanation: Option<String>,
+    pub(super) is_advertising: bool,
 }
 
 /// The bytes of a response.
 pub(super) struct Encoded {
-    pub(super) bytes: Vec<u8>,
-    head: usize,
-}
-
-impl Problem {
-    pub(super) fn validation(
-        message: impl Into<String>,
-        target: impl Into<Option<&'static str>>,
-    ) -> Self {
-        Self::new(400, "ValidationError", message, target)
-    }
-
-    pub(super) fn new(
-        status: u16,
-        code: &'static str,
-        message: impl Into<String>,
-        target: impl Into<Option<&'static str>>,
-    ) -> Self {
-        let (message, target) = (message.into(), target.into());
-        Self { status, code, message, target, advertises: false, explanation: None }
-    }
-
-    // Ours: an empty body, as web servers respond where no operation is.
-    pub(super) fn unrouted(status: u16, explanation: impl Into<String>) -> Self {
-        Self::new(status, "", "", None).explained(explanation.into())
-    }
-
-    /// The handler responds, not the layer that binds the request to it.
-    pub(super) fn advertising(self) -> Self {
-        Self { advertises: true, ..self }
-    }
-
-    pub(super) fn explained(self, explanation: String) -> Self {
-        Self { explanation: Some(explanation), ..self }
-    }
-
-    fn body(&self) -> String {
-        let code = ("code", json::text(self.code));
-        let message = ("message", json::text(&self.message));
-        let members = match self.target {
-            // ASP.NET writes this one, and spells it so.
-            None if self.code.contains("ApiVersion") => {
-                vec![code, message, ("innerError", "null".to_owned())]
-            }
-            None => vec![code, message],
-            Some(target) => vec![code, message, ("target", json::text(target))],
-        };
-        json::object([("error", json::object(members))])
-    }
+    pub(super) head: Vec<u8>,
+    pub(super) body: Vec<u8>,
 }
 
 impl Response {
-    pub(super) fn json(status: u16, body: String) -> Self {
-        let headers = vec![
-            (Cow::Borrowed("Content-Length"), body.len().to_string()),
-            ("Content-Type".into(), "application/json; charset=utf-8".to_owned()),
-        ];
-        Self { status, headers, body: body.into_bytes(), framing: Framing::Length }
+    pub(super) fn new(status: u16) -> Self {
+        Self { status, headers: Vec::new(), body: Vec::new(), is_chunked: false }
     }
 
-    pub(super) fn no_content() -> Self {
-        Self { status: 204, headers: Vec::new(), body: Vec::new(), framing: Framing::None }
+    pub(super) fn json(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        Self { body: body.into(), ..Self::new(status) }
+            .with_header("Content-Type", "application/json; charset=utf-8")
     }
 
-    pub(super) fn problem(problem: &Problem) -> Self {
-        let headers = vec![
-            (Cow::Borrowed("Content-Type"), "application/json".to_owned()),
-            ("Transfer-Encoding".into(), "chunked".to_owned()),
-        ];
-        let body = problem.body().into_bytes();
-        Self { status: problem.status, headers, body, framing: Framing::Chunked }
-    }
-
-    /// A response of the web server, before any service saw the request.
-    pub(super) fn empty(status: u16) -> Self {
-        let headers = vec![(Cow::Borrowed("Content-Length"), "0".to_owned())];
-        Self { status, headers, body: Vec::new(), framing: Framing::Length }
-    }
-
-    /// A response that a fault prescribes, framed by length unless its headers say otherwise.
-    pub(super) fn prescribed(status: u16, headers: &[(String, String)], body: &[u8]) -> Self {
-        let framed = headers.iter().any(|(name, _)| {
-            name.eq_ignore_ascii_case("content-length")
-                || name.eq_ignore_ascii_case("transfer-encoding")
-        });
-        let bodiless = status < 200 || status == 204 || status == 304;
-        let framing = if framed || bodiless { Framing::None } else { Framing::Length };
-        let length = (framing == Framing::Length)
-            .then(|| (Cow::Borrowed("Content-Length"), body.len().to_string()));
-        let headers =
-            headers.iter().map(|(name, value)| (name.clone().into(), value.clone())).chain(length);
-        Self { status, headers: headers.collect(), body: body.to_owned(), framing }
-    }
-
-    pub(super) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name.into(), value.into()));
+    pub(super) fn with_header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
         self
     }
 
     /// Adds the headers of every response, unless it has its own.
-    pub(super) fn dressed(
+    pub(super) fn with_common_headers(
         mut self,
         advertised: Option<&str>,
         client_request_id: Option<&str>,
         now: SystemTime,
         random: &mut Random,
     ) -> Self {
-        let vector: Vec<u8> = random.block().into_iter().take(16).collect();
+        let vector = BASE64_STANDARD_NO_PAD.encode(random.bytes::<2>());
+        let reference = BASE64_STANDARD_NO_PAD.encode(random.bytes::<4>());
         let common = [
             ("api-supported-versions", advertised.map(str::to_owned)),
             ("Date", timestamp::http_date(now)),
-            ("MS-CV", Some(format!("{}.2.0", BASE64_STANDARD_NO_PAD.encode(vector)))),
+            ("MS-CV", Some(format!("{vector}.2.0"))),
             ("Request-Context", Some("appId=".to_owned())),
             ("Strict-Transport-Security", Some("max-age=31536000;includeSubDomains".to_owned())),
-            ("X-Azure-Ref", Some(format!("0{}", BASE64_STANDARD_NO_PAD.encode(random.block())))),
+            ("X-Azure-Ref", Some(format!("0{reference}"))),
             ("X-Cache", Some("CONFIG_NOCACHE".to_owned())),
             ("x-ms-client-request-id", client_request_id.map(str::to_owned)),
             // Ours: the form is the service's, the number means nothing.
             ("X-Processing-Time", Some("1ms".to_owned())),
         ];
         for (name, value) in common {
-            let Some(value) = value else { continue };
-            if self.header(name).is_none() {
-                self.headers.push((name.into(), value));
-            }
+            let Some(value) = value.filter(|_| self.header(name).is_none()) else { continue };
+            self.headers.push((name.to_owned(), value));
         }
-        self.headers.sort_by_cached_key(|(name, _)| name.to_ascii_lowercase());
         self
     }
 
-    /// Whether a fault prescribes that the connection ends.
+    /// Whether its own headers end the connection.
     pub(super) fn closes(&self) -> bool {
         let is_connection = |name: &str| name.eq_ignore_ascii_case("connection");
         let lines = self.headers.iter().filter(|(name, _)| is_connection(name));
         has_token(lines.map(|(_, value)| value.as_str()), "close")
     }
 
+    /// Writes it down. An old client is spared the chunks; `is_bodiless` is for HEAD.
+    pub(super) fn encode(&self, is_http_10: bool, is_bodiless: bool, closes: bool) -> Encoded {
+        let reason = StatusCode::from_u16(self.status).ok();
+        let reason = reason.and_then(|status| status.canonical_reason()).unwrap_or("Unknown");
+        let mut head = format!("HTTP/1.1 {} {reason}\r\n", self.status);
+        for (name, value) in &self.headers {
+            head.extend([name, ": ", value, "\r\n"]);
+        }
+        let mut body = self.body.clone();
+        let has_own_framing =
+            ["content-length", "transfer-encoding"].iter().any(|it| self.header(it).is_some());
+        if self.is_chunked && !is_http_10 {
+            head.push_str("Transfer-Encoding: chunked\r\n");
+            let size = format!("{:x}\r\n", body.len()).into_bytes();
+            body = [&size, &*body, b"\r\n0\r\n\r\n"].concat();
+        } else if !has_own_framing && !matches!(self.status, 0..200 | 204 | 304) {
+            head.extend(["Content-Length: ", &body.len().to_string(), "\r\n"]);
+        }
+        if self.header("connection").is_none() {
+            head.extend(["Connection: ", if closes { "close" } else { "keep-alive" }, "\r\n"]);
+        }
+        head.push_str("\r\n");
+        if is_bodiless {
+            body.clear();
+        }
+        Encoded { head: head.into_bytes(), body }
+    }
+
     fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
         headers.find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
+}
 
-    /// Writes it down. An old client is spared the chunks; `bodiless` is for HEAD.
-    pub(super) fn encode(&self, http_10: bool, bodiless: bool, close: bool) -> Encoded {
-        let status = StatusCode::from_u16(self.status).ok();
-        let reason = status.and_then(|status| status.canonical_reason()).unwrap_or("Unknown");
-        let mut head = format!("HTTP/1.1 {} {reason}\r\n", self.status);
-        let chunked = self.framing == Framing::Chunked && !http_10;
-        let lines = self.headers.iter().map(|(name, value)| (&**name, value.as_str()));
-        let length = self.body.len().to_string();
-        for (name, value) in lines {
-            let (name, value) = match name {
-                "Transfer-Encoding" if self.framing == Framing::Chunked && http_10 => {
-                    ("Content-Length", length.as_str())
-                }
-                _ => (name, value),
-            };
-            head.extend([name, ": ", value, "\r\n"]);
-        }
-        if self.header("connection").is_none() {
-            head.extend(["Connection: ", if close { "close" } else { "keep-alive" }, "\r\n"]);
-        }
-        head.push_str("\r\n");
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Headers and body may hold a token.
+        f.debug_struct("Response").field("status", &self.status).finish_non_exhaustive()
+    }
+}
 
-        let mut bytes = head.into_bytes();
-        let head = bytes.len();
-        if bodiless {
-            return Encoded { bytes, head };
+impl Refusal {
+    /// An error of the service. Its body is chunked, and its type has no charset.
+    pub(super) fn new(status: u16, code: &str, message: &str, target: Option<&str>) -> Self {
+        let error = match target {
+            Some(target) => json!({"code": code, "message": message, "target": target}),
+            // ASP.NET writes this one, and spells it so.
+            None if code.contains("ApiVersion") => {
+                json!({"code": code, "message": message, "innerError": null})
+            }
+            None => json!({"code": code, "message": message}),
+        };
+        let body = json!({"error": error}).to_string().into_bytes();
+        let response = Response { body, is_chunked: true, ..Response::new(status) };
+        Self {
+            response: response.with_header("Content-Type", "application/json"),
+            reason: format!("{code}: {message}"),
+            is_advertising: false,
         }
-        if chunked {
-            bytes.extend(format!("{:x}\r\n", self.body.len()).into_bytes());
-            bytes.extend(&self.body);
-            bytes.extend(b"\r\n0\r\n\r\n");
-        } else {
-            bytes.extend(&self.body);
-        }
-        Encoded { bytes, head }
+    }
+
+    pub(super) fn validation(message: &str, target: Option<&str>) -> Self {
+        Self::new(400, "ValidationError", message, target)
+    }
+
+    /// A response without a body.
+    pub(super) fn empty(status: u16, reason: &str) -> Self {
+        Self { response: Response::new(status), reason: reason.to_owned(), is_advertising: false }
+    }
+
+    /// The reason as the body, where no client of the service sees it.
+    pub(super) fn text(status: u16, reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        let response = Response { body: reason.clone().into_bytes(), ..Response::new(status) };
+        let response = response.with_header("Content-Type", "text/plain");
+        Self { response, reason, is_advertising: false }
+    }
+
+    /// The handler responds, not the layer that binds the request to it.
+    pub(super) fn advertising(self) -> Self {
+        Self { is_advertising: true, ..self }
+    }
+
+    /// Tells the record more than the message does.
+    pub(super) fn because(self, reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), ..self }
     }
 }
 
 impl Encoded {
+    pub(super) fn whole(&self) -> Vec<u8> {
+        [&*self.head, &self.body].concat()
+    }
+
     /// Up to the middle of the body, or of the head where there is no body.
-    pub(super) fn first_half(&self) -> &[u8] {
-        let body = self.bytes.len() - self.head;
-        let end = if body == 0 { self.head / 2 } else { self.head + body / 2 };
-        self.bytes.get(..end).unwrap_or(&self.bytes)
+    pub(super) fn first_half(&self) -> Vec<u8> {
+        let half = |part: &[u8]| part.get(..part.len() / 2).unwrap_or_default().to_owned();
+        if self.body.is_empty() {
+            return half(&self.head);
+        }
+        [&*self.head, &half(&self.body)].concat()
     }
 }
 
@@ -239,15 +196,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn half_of_a_response_ends_within_its_body_or_its_head() {
+    fn response_is_cut_within_its_body_or_its_head() {
         let cut = |response: Response| {
-            let whole = response.encode(false, false, false);
-            let half = String::from_utf8(whole.first_half().to_owned()).unwrap();
-            (half, whole.bytes.len())
+            let encoded = response.encode(false, false, false);
+            let half = String::from_utf8(encoded.first_half()).unwrap();
+            (half, encoded.whole().len())
         };
-        let (half, _) = cut(Response::json(200, "0123456".to_owned()));
+        let (half, _) = cut(Response::json(200, "0123456"));
         assert!(half.ends_with("\r\n\r\n012"), "{half}");
-        let (half, length) = cut(Response::no_content());
+        let (half, length) = cut(Response::new(204));
         assert_eq!(half.len(), length / 2);
     }
 }

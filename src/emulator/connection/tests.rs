@@ -1,15 +1,14 @@
 use std::net::TcpListener;
 use std::sync::atomic::AtomicBool;
 
-use super::super::clock::Clock;
-use super::super::random::Random;
-use super::super::service::{Service, SharedKey};
+use super::super::service::{Service, Settings, SharedKey};
 use super::super::state::StartSettings;
 use super::*;
 
-fn state() -> State {
-    let service = Service::new(SharedKey::from_bytes(vec![7]), false, None, Random::from_seed(1));
-    State::new(service, StartSettings { clock: Clock::default(), faults: Vec::new() }, None)
+pub(in crate::emulator) fn state() -> State {
+    let key = SharedKey::parse("c2VjcmV0").unwrap();
+    let settings = Settings { key, throttling: false, token_lifetime: None, seed: None };
+    State::new(Service::new(settings), StartSettings::default(), None)
 }
 
 /// A socket whose first read is interrupted, as a signal does.
@@ -35,7 +34,7 @@ impl Write for Interrupted {
 }
 
 #[test]
-fn a_read_that_a_signal_interrupts_is_repeated() {
+fn connection_repeats_a_read_that_a_signal_interrupts() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     // The first byte stands for TLS; the rest is read through the stream that `accept` makes.
@@ -53,7 +52,7 @@ fn a_read_that_a_signal_interrupts_is_repeated() {
 }
 
 #[test]
-fn a_connection_without_a_whole_request_is_closed_after_a_while() {
+fn connection_without_a_complete_request_is_closed_after_a_while() {
     let state = state();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let answered = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";

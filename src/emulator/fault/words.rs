@@ -4,8 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{CannedResponse, Effect, Fault};
+use super::{Effect, Fault};
 use crate::emulator::request::Operation;
+use crate::emulator::response::Response;
 use crate::error::Error;
 
 const MAX_TIME: Duration = Duration::from_secs(60 * 60);
@@ -15,7 +16,7 @@ const RETRY_AFTER_MS: &str = "retry-after-ms";
 /// Reads `OPERATION:FAILURE`, and behind it in any order `*N` for [`times`](Fault::times) and `%N` for
 /// [`every`](Fault::every), and at the end `@ID` for [`for_user`](Fault::for_user).
 ///
-/// `OPERATION` is `create`, `get`, `delete`, `issue`, `revoke`, `exchange`, or `*` for all of them. `FAILURE` is one of:
+/// `OPERATION` is `create`, `delete`, `issue`, `revoke`, `exchange`, or `*` for all of them. `FAILURE` is one of:
 ///
 /// | Words | Fault |
 /// |---|---|
@@ -63,7 +64,7 @@ impl fmt::Display for Fault {
         let after = if self.after_processing { "-after" } else { "" };
         write!(f, "{}:", self.operation.map_or("*", Operation::name))?;
         match &self.effect {
-            Effect::Respond(CannedResponse { status, headers, .. }) => {
+            Effect::Respond(Response { status, headers, .. }) => {
                 write!(f, "{status}{after}")?;
                 for (name, value) in headers {
                     match name.as_str() {
@@ -215,7 +216,7 @@ mod tests {
             ("issue", "expected OPERATION:FAILURE, such as create:503"),
             (
                 "isue:429",
-                "\"isue\" is not an operation: expected create, get, delete, issue, revoke, exchange or *",
+                "\"isue\" is not an operation: expected create, delete, issue, revoke, exchange or *",
             ),
             ("issue:", &format!("\"\"{failures}")),
             ("issue:dorp", &format!("\"dorp\"{failures}")),

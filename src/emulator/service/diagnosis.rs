@@ -1,15 +1,12 @@
 //! Why a signature is refused, as far as the usual mistakes explain it. The service never says.
 
 use base64::Engine;
-use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
+use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 
 use super::key::{SharedKey, hmac_sha256};
 use super::string_to_sign::{HASH_OF_NOTHING, Mistake, Part, STRING_TO_SIGN, Signed};
-use crate::emulator::random::hex;
 use crate::emulator::request::percent_decoded;
-
-const PYTHON_BYTES: &str = "that is how Python prints bytes: decode them to text";
 
 const OTHER_SPACES: &str =
     "the JSON was hashed with other spaces than it was sent with: hash the bytes that are sent";
@@ -56,30 +53,19 @@ pub(super) fn of_signature(signed: &Signed<'_>, signature: &[u8], key: &SharedKe
 
 /// Says how a content hash was made, if not from the bytes that arrived.
 pub(super) fn of_content_hash(received: &str, body: &[u8]) -> Option<&'static str> {
-    let digits = hex(&Sha256::digest(body));
     let hash = |body: &[u8]| BASE64_STANDARD.encode(Sha256::digest(body));
-    let with_spaces = without_spaces(body, true);
-    Some(match received {
-        HASH_OF_NOTHING => "that is the hash of an empty body",
-        _ if received.starts_with("b'") => PYTHON_BYTES,
-        _ if received.eq_ignore_ascii_case(&digits) => "that is hexadecimal, not base64",
-        _ if received == BASE64_STANDARD.encode(&digits)
-            || received == BASE64_STANDARD.encode(format!("{digits}\n")) =>
-        {
-            "that is the base64 of hexadecimal digits, not of the hash's 32 bytes"
-        }
-        _ if received == BASE64_URL_SAFE.encode(Sha256::digest(body)) => {
-            "that is base64url, with - and _ in place of + and /"
-        }
-        _ if received == hash(&[body, b"\n"].concat()) => {
-            "a line feed was hashed after the body, as bash's echo adds it"
-        }
-        _ if received == hash(body.trim_ascii_end()) => "white space was sent after the body",
-        _ if received == hash(&without_spaces(body, false)) || received == hash(&with_spaces) => {
-            OTHER_SPACES
-        }
-        _ => return None,
-    })
+    let hashes = [
+        (HASH_OF_NOTHING.to_owned(), "that is the hash of an empty body"),
+        (
+            hash(&[body, b"\n"].concat()),
+            "a line feed was hashed after the body, as bash's echo adds it",
+        ),
+        (hash(body.trim_ascii_end()), "white space was sent after the body"),
+        (hash(&without_spaces(body, false)), OTHER_SPACES),
+        (hash(&without_spaces(body, true)), OTHER_SPACES),
+    ];
+    let made = || hashes.into_iter().find(|(hash, _)| *hash == received).map(|(_, name)| name);
+    of_form(received).or_else(made)
 }
 
 /// JSON without the spaces outside its strings, or with one behind each comma and colon, as
@@ -99,17 +85,17 @@ fn without_spaces(json: &[u8], as_python: bool) -> Vec<u8> {
     text
 }
 
-/// Says how a signature is written, if not as the base64 of 32 bytes.
-pub(super) fn of_signature_text(text: &str) -> Option<&'static str> {
-    let is_hash =
-        |text: &str| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let decoded = |text: &str| BASE64_STANDARD.decode(text).ok();
-    let is_right = |text: &str| decoded(text).is_some_and(|bytes| bytes.len() == 32);
+/// Says how a signature or hash is written, if not as the base64 of 32 bytes.
+pub(super) fn of_form(text: &str) -> Option<&'static str> {
+    let is_hex = |text: &str| text.len() == 64 && text.bytes().all(|it| it.is_ascii_hexdigit());
+    let decoded = |text: &str| BASE64_STANDARD.decode(text).unwrap_or_default();
+    let is_right = |text: &str| decoded(text).len() == 32;
     Some(match text {
-        _ if text.starts_with("b'") => PYTHON_BYTES,
-        _ if is_hash(text) => "that is hexadecimal",
-        _ if is_hash(String::from_utf8_lossy(&decoded(text).unwrap_or_default()).trim_end()) => {
-            "that is the base64 of hexadecimal digits"
+        _ if is_right(text) => return None,
+        _ if text.starts_with("b'") => "that is how Python prints bytes: decode them to text",
+        _ if is_hex(text) => "that is hexadecimal, not base64",
+        _ if is_hex(String::from_utf8_lossy(&decoded(text)).trim_end()) => {
+            "that is the base64 of hexadecimal digits, not of the hash's 32 bytes"
         }
         _ if is_right(&text.replace('-', "+").replace('_', "/")) => {
             "that is base64url, with - and _ in place of + and /"
@@ -134,6 +120,9 @@ pub(super) fn date_in_usual_case(date: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use base64::prelude::BASE64_URL_SAFE;
+
+    use super::super::key::hex;
     use super::*;
 
     const BODY: &[u8] = br#"{"scopes":["a \"b , c\" d\\"],"expiresInMinutes":60}"#;
@@ -143,32 +132,13 @@ mod tests {
     }
 
     #[test]
-    fn the_usual_mistakes_in_a_content_hash_are_named() {
+    fn diagnosis_names_the_usual_mistakes_in_a_content_hash() {
         let right = base64_of_hash(BODY);
-        let digits = hex(&Sha256::digest(BODY));
         let line = [BODY, b"\n"].concat();
         let python = br#"{"scopes": ["a \"b , c\" d\\"], "expiresInMinutes": 60}"#;
-        let digits_with_line = BASE64_STANDARD.encode(format!("{digits}\n"));
         for (received, body, named) in [
             (&*base64_of_hash(b""), BODY, Some("that is the hash of an empty body")),
-            (&format!("b'{right}'"), BODY, Some(PYTHON_BYTES)),
-            (&digits, BODY, Some("that is hexadecimal, not base64")),
-            (&digits.to_uppercase(), BODY, Some("that is hexadecimal, not base64")),
-            (
-                &BASE64_STANDARD.encode(&digits),
-                BODY,
-                Some("that is the base64 of hexadecimal digits, not of the hash's 32 bytes"),
-            ),
-            (
-                &digits_with_line,
-                BODY,
-                Some("that is the base64 of hexadecimal digits, not of the hash's 32 bytes"),
-            ),
-            (
-                &BASE64_URL_SAFE.encode(Sha256::digest(b"0")),
-                b"0",
-                Some("that is base64url, with - and _ in place of + and /"),
-            ),
+            (&hex(&Sha256::digest(BODY)), BODY, Some("that is hexadecimal, not base64")),
             (
                 &base64_of_hash(&line),
                 BODY,
@@ -184,20 +154,19 @@ mod tests {
     }
 
     #[test]
-    fn the_usual_mistakes_in_the_text_of_a_signature_are_named() {
+    fn diagnosis_names_the_usual_mistakes_in_the_text_of_a_signature() {
         // One whose base64 has both of the characters that base64url has not.
         let hash = Sha256::digest(b"0");
         let right = BASE64_STANDARD.encode(hash);
         assert!(right.contains('+') && right.contains('/') && right.ends_with('='), "{right}");
         let digits = hex(&hash);
+        let of_digits = "that is the base64 of hexadecimal digits, not of the hash's 32 bytes";
         for (text, named) in [
-            (&*format!("b'{right}'"), Some(PYTHON_BYTES)),
-            (&digits, Some("that is hexadecimal")),
-            (&BASE64_STANDARD.encode(&digits), Some("that is the base64 of hexadecimal digits")),
-            (
-                &BASE64_STANDARD.encode(format!("{digits}\n")),
-                Some("that is the base64 of hexadecimal digits"),
-            ),
+            (&*format!("b'{right}'"), Some("that is how Python prints bytes: decode them to text")),
+            (&digits, Some("that is hexadecimal, not base64")),
+            (&digits.to_uppercase(), Some("that is hexadecimal, not base64")),
+            (&BASE64_STANDARD.encode(&digits), Some(of_digits)),
+            (&BASE64_STANDARD.encode(format!("{digits}\n")), Some(of_digits)),
             (
                 &BASE64_URL_SAFE.encode(hash),
                 Some("that is base64url, with - and _ in place of + and /"),
@@ -207,16 +176,17 @@ mod tests {
                 &right.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D"),
                 Some("that is percent-encoded"),
             ),
+            (&right, None),
             (&right[1..], None),
             (&digits.replace('a', "g"), None),
             ("secret", None),
         ] {
-            assert_eq!(of_signature_text(text), named, "{text}");
+            assert_eq!(of_form(text), named, "{text}");
         }
     }
 
     #[test]
-    fn only_the_case_of_a_date_is_corrected() {
+    fn diagnosis_corrects_only_the_case_of_a_date() {
         let usual = "Wed, 13 Apr 2022 18:09:12 GMT";
         for date in ["wed, 13 apr 2022 18:09:12 gmt", "WED, 13 APR 2022 18:09:12 GMT", usual] {
             assert_eq!(date_in_usual_case(date), usual);

@@ -1,34 +1,33 @@
-//! The identities of the resource and the tokens that were issued to them.
+//! Identities, and the tokens that were issued to them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
 
-use super::token;
+use super::token::{self, Claims};
 use crate::emulator::random::Random;
 
 /// Everything that a delete or a revoke can take away.
 #[derive(Debug, Default)]
 pub(super) struct Directory {
-    /// Ids begin with a counter, so this order is the order of creation.
-    identities: BTreeMap<String, Identity>,
-    by_custom_id: HashMap<String, String>,
+    identities: HashMap<String, Identity>,
     created: u32,
-    /// Tokens of Teams users, who are no identities of the resource.
-    teams_tokens: Vec<IssuedToken>,
+    tokens_until_sweep: usize,
 }
 
-#[derive(Debug, Default)]
-pub(super) struct Identity {
-    pub(super) custom_id: Option<String>,
-    pub(super) last_token_issued_at: Option<SystemTime>,
-    tokens: Vec<IssuedToken>,
+#[derive(Debug)]
+struct Identity {
+    /// In the order of creation.
+    number: u32,
+    /// By their numbers, so oldest first.
+    tokens: BTreeMap<u64, IssuedToken>,
 }
 
 /// A token that was issued to a user, from [`Emulator::tokens_of`](crate::emulator::Emulator::tokens_of).
 #[derive(Clone, Debug)]
 pub struct IssuedToken {
+    number: u64,
     scopes: Vec<String>,
     issued_at: SystemTime,
     expires_on: SystemTime,
@@ -37,13 +36,14 @@ pub struct IssuedToken {
 }
 
 impl IssuedToken {
-    pub(super) fn new(
-        token: &str,
-        scopes: &[String],
-        issued_at: SystemTime,
-        expires_on: SystemTime,
-    ) -> Self {
-        Self { scopes: scopes.to_owned(), issued_at, expires_on, digest: digest(token) }
+    pub(super) fn new(claims: &Claims<'_>, token: &str) -> Self {
+        Self {
+            number: claims.number,
+            scopes: claims.scopes.to_owned(),
+            issued_at: claims.issued_at,
+            expires_on: claims.expires_on,
+            digest: digest(token),
+        }
     }
 
     /// The scopes, in the order of the request.
@@ -59,55 +59,55 @@ impl IssuedToken {
     }
 }
 
-impl Identity {
-    /// The tokens that have not expired, oldest first.
-    pub(super) fn valid_tokens(&self, now: SystemTime) -> impl Iterator<Item = &IssuedToken> {
-        self.tokens.iter().filter(move |token| now < token.expires_on)
-    }
-}
-
 impl Directory {
-    /// Makes a new identity, or finds the one that has this custom id.
-    pub(super) fn create(
-        &mut self,
-        resource: &str,
-        custom_id: Option<String>,
-        random: &mut Random,
-    ) -> String {
-        if let Some(known) = custom_id.as_ref().and_then(|id| self.by_custom_id.get(id)) {
-            return known.clone();
-        }
-        self.created = self.created.wrapping_add(1);
-        // As real ids look: a small, slowly growing number in front, 3a0d00 in the last group.
-        let middle = [4, 4, 4].map(|digits| random.hex(digits)).join("-");
-        let (head, tail) = (random.hex(2), random.hex(4));
-        let id = format!("8:acs:{resource}_{:08x}-{middle}-{head}3a0d00{tail}", self.created);
-        if let Some(custom_id) = &custom_id {
-            self.by_custom_id.insert(custom_id.clone(), id.clone());
-        }
-        self.identities.insert(id.clone(), Identity { custom_id, ..Identity::default() });
+    /// Adds an identity with an id as real ones look: a small, slowly growing number in front, 3a0d00 in the
+    /// last group.
+    pub(super) fn create(&mut self, resource: &str, random: &mut Random) -> String {
+        let (number, words) = (self.created.wrapping_add(1), random.next());
+        let [a, b, c, d] = [48, 32, 16, 0].map(|shift| words >> shift & 0xffff);
+        let first = random.next() & 0xff;
+        let id = format!(
+            "8:acs:{resource}_{number:08x}-{a:04x}-{b:04x}-{c:04x}-{first:02x}3a0d00{d:04x}"
+        );
+        self.add(&id);
         id
     }
 
+    /// Adds an identity, unless it is there.
     pub(super) fn add(&mut self, id: &str) {
-        self.identities.entry(id.to_owned()).or_default();
+        if self.identities.contains_key(id) {
+            return;
+        }
+        self.created = self.created.wrapping_add(1);
+        let identity = Identity { number: self.created, tokens: BTreeMap::new() };
+        self.identities.insert(id.to_owned(), identity);
     }
 
-    pub(super) fn identity(&self, id: &str) -> Option<&Identity> {
-        self.identities.get(id)
+    pub(super) fn contains(&self, id: &str) -> bool {
+        self.identities.contains_key(id)
     }
 
-    pub(super) fn identities(&self) -> impl Iterator<Item = (&String, &Identity)> {
-        self.identities.iter()
+    pub(super) fn len(&self) -> usize {
+        self.identities.len()
+    }
+
+    /// In the order of creation.
+    pub(super) fn ids(&self) -> Vec<&String> {
+        let mut numbered: Vec<_> =
+            self.identities.iter().map(|(id, identity)| (identity.number, id)).collect();
+        numbered.sort_unstable();
+        numbered.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// The tokens that have not expired, oldest first.
+    pub(super) fn valid_tokens(&self, id: &str, now: SystemTime) -> Option<Vec<IssuedToken>> {
+        let tokens = self.identities.get(id)?.tokens.values();
+        Some(tokens.filter(|token| now < token.expires_on).cloned().collect())
     }
 
     /// Whether there was such an identity.
     pub(super) fn delete(&mut self, id: &str) -> bool {
-        let Some(identity) = self.identities.remove(id) else { return false };
-        if let Some(custom_id) = identity.custom_id {
-            self.by_custom_id.remove(&custom_id);
-        }
-        true
+        self.identities.remove(id).is_some()
     }
 
     // Ours: revoking acts at once; the real service may take up to 15 minutes.
@@ -115,32 +115,46 @@ impl Directory {
     pub(super) fn revoke(&mut self, id: &str, issued_before: Option<SystemTime>) -> bool {
         // Ours: to the millisecond, the unit of JavaScript's dates: a token that was issued a
         // moment before `new Date()` is revoked.
+        let millis = |instant: SystemTime| {
+            instant.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()
+        };
         let is_kept = |token: &IssuedToken| {
-            let millis = |instant: SystemTime| {
-                instant.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()
-            };
             issued_before.is_some_and(|instant| millis(token.issued_at) > millis(instant))
         };
         let identity = self.identities.get_mut(id);
-        identity.map(|identity| identity.tokens.retain(is_kept)).is_some()
+        identity.map(|identity| identity.tokens.retain(|_, token| is_kept(token))).is_some()
     }
 
     pub(super) fn remember(&mut self, id: &str, token: IssuedToken) {
+        let now = token.issued_at;
         if let Some(identity) = self.identities.get_mut(id) {
-            identity.last_token_issued_at = Some(token.issued_at);
-            identity.tokens.push(token);
+            identity.tokens.insert(token.number, token);
+        }
+        // Rarely enough to cost nothing, often enough that at most half of the memory is waste.
+        self.tokens_until_sweep = self.tokens_until_sweep.saturating_sub(1);
+        if self.tokens_until_sweep == 0 {
+            self.free_expired(now);
         }
     }
 
-    pub(super) fn remember_teams(&mut self, token: IssuedToken) {
-        self.teams_tokens.push(token);
+    pub(super) fn free_expired(&mut self, now: SystemTime) {
+        let mut kept = self.identities.len();
+        for identity in self.identities.values_mut() {
+            identity.tokens.retain(|_, token| now < token.expires_on);
+            kept += identity.tokens.len();
+        }
+        self.tokens_until_sweep = kept.max(1_000);
+    }
+
+    #[cfg(test)]
+    pub(super) fn token_count(&self) -> usize {
+        self.identities.values().map(|identity| identity.tokens.len()).sum()
     }
 
     pub(super) fn is_token_valid(&self, token: &str, now: SystemTime) -> bool {
-        let owner = token::identity_of(token).and_then(|id| self.identities.get(&id));
-        let tokens = owner.map_or(&self.teams_tokens, |identity| &identity.tokens);
-        let digest = digest(token);
-        tokens.iter().any(|issued| issued.digest == digest && now < issued.expires_on)
+        let issued = token::identity_and_number(token)
+            .and_then(|(id, number)| self.identities.get(&id)?.tokens.get(&number));
+        issued.is_some_and(|issued| issued.digest == digest(token) && now < issued.expires_on)
     }
 }
 

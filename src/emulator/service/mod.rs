@@ -1,7 +1,9 @@
 //! The identity service as a function: request, instant, state → response. No sockets, no clock.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
 
 mod authentication;
 mod body;
@@ -15,18 +17,16 @@ mod token;
 mod version;
 
 use authentication::authenticate;
-use body::TokenOrder;
+use body::TokenRequest;
 use directory::Directory;
-use teams::{TeamsExchange, TeamsUsers};
-use throttle::{Limit, Throttle};
+use throttle::Throttle;
 use token::Claims;
 use version::{ApiVersion, advertised};
 
-use super::json;
+use super::date::dotnet_rfc3339;
 use super::random::Random;
 use super::request::{Operation, Request, Route, Unrouted};
-use super::response::{Problem, Response};
-use crate::timestamp;
+use super::response::{Refusal, Response};
 
 pub use directory::IssuedToken;
 pub(super) use key::SharedKey;
@@ -35,38 +35,53 @@ pub(super) use teams::TeamsUser;
 // Ours: nothing public shows the scopes of a Teams user's token.
 const TEAMS_SCOPES: [&str; 2] = ["chat", "voip"];
 
+/// What the service is told before it starts.
+pub(super) struct Settings {
+    pub(super) key: SharedKey,
+    pub(super) throttling: bool,
+    /// Replaces the lifetime of every token, if set.
+    pub(super) token_lifetime: Option<Duration>,
+    pub(super) seed: Option<u64>,
+}
+
 /// The whole state of one resource.
 pub(super) struct Service {
-    key: SharedKey,
+    settings: Settings,
     resource: String,
     /// For ids alone, so that a fixed seed gives the same ids whatever else is asked.
     ids: Random,
     random: Random,
-    directory: Directory,
+    users: Directory,
+    /// Teams users, who are no identities of the resource.
+    teams_users: Directory,
+    tokens_issued: u64,
     bearer_tokens: HashSet<String>,
-    teams_users: TeamsUsers,
-    throttle: Option<Throttle>,
-    /// Replaces the lifetime of every token, if set.
-    token_lifetime: Option<Duration>,
+    entra_tokens: HashMap<String, TeamsUser>,
+    throttle: Throttle,
+}
+
+/// A request that is authenticated and has an operation.
+struct Call<'a> {
+    request: &'a Request,
+    /// Empty where the path has none.
+    id: &'a str,
+    version: ApiVersion,
+    now: SystemTime,
 }
 
 impl Service {
-    pub(super) fn new(
-        key: SharedKey,
-        throttling: bool,
-        token_lifetime: Option<Duration>,
-        mut random: Random,
-    ) -> Self {
+    pub(super) fn new(settings: Settings) -> Self {
         Self {
-            key,
-            resource: random.guid(),
-            ids: random.fork(),
-            random,
-            directory: Directory::default(),
+            resource: Random::new(settings.seed).guid(),
+            ids: Random::new(settings.seed),
+            random: Random::new(None),
+            settings,
+            users: Directory::default(),
+            teams_users: Directory::default(),
+            tokens_issued: 0,
             bearer_tokens: HashSet::new(),
-            teams_users: TeamsUsers::default(),
-            throttle: throttling.then(Throttle::default),
-            token_lifetime,
+            entra_tokens: HashMap::new(),
+            throttle: Throttle::default(),
         }
     }
 
@@ -77,28 +92,18 @@ impl Service {
         now: SystemTime,
     ) -> (Response, Option<String>) {
         let route = request.route();
-        let outcome = self.perform(request, &route, now);
-        let is_handled = outcome.as_ref().map_or_else(|problem| problem.advertises, |_| true);
-        let (response, refusal) = match outcome {
-            Ok(response) => (response, None),
-            Err(problem) => {
-                let response = match &route {
-                    _ if !problem.code.is_empty() => Response::problem(&problem),
-                    Err(Unrouted::WrongMethod(allow)) => {
-                        Response::empty(405).with_header("Allow", *allow)
-                    }
-                    _ => Response::empty(problem.status),
-                };
-                let told = || format!("{}: {}", problem.code, problem.message);
-                (response, Some(problem.explanation.clone().unwrap_or_else(told)))
-            }
+        let outcome = self.perform(request, route.as_ref(), now);
+        let (response, is_advertising, reason) = match outcome {
+            Ok(response) => (response, true, None),
+            Err(refusal) => (refusal.response, refusal.is_advertising, Some(refusal.reason)),
         };
-        let advertised = route.ok().filter(|_| is_handled).map(|route| advertised(route.operation));
-        (self.dressed(response, advertised, request, now), refusal)
+        let route = route.ok().filter(|_| is_advertising);
+        let advertised = route.map(|route| advertised(route.operation));
+        (self.with_common_headers(response, advertised, request, now), reason)
     }
 
     /// Adds the headers of every response.
-    pub(super) fn dressed(
+    pub(super) fn with_common_headers(
         &mut self,
         response: Response,
         advertised: Option<&str>,
@@ -106,48 +111,58 @@ impl Service {
         now: SystemTime,
     ) -> Response {
         let client_request_id = request.header("x-ms-client-request-id");
-        response.dressed(advertised, client_request_id, now, &mut self.random)
+        response.with_common_headers(advertised, client_request_id, now, &mut self.random)
     }
 
     /// Forgets all identities and tokens; a fixed seed begins anew.
     pub(super) fn reset(&mut self) {
-        self.directory = Directory::default();
-        self.throttle = self.throttle.take().map(|_| Throttle::default());
-        self.ids.rewind();
+        self.users = Directory::default();
+        self.teams_users = Directory::default();
+        self.throttle = Throttle::default();
+        self.ids = Random::new(self.settings.seed);
     }
 
     pub(super) fn users(&self) -> Vec<String> {
-        self.directory.identities().map(|(id, _)| id.clone()).collect()
+        self.users.ids().into_iter().cloned().collect()
+    }
+
+    pub(super) fn user_count(&self) -> usize {
+        self.users.len()
     }
 
     /// The valid tokens of an identity that exists, oldest first.
     pub(super) fn tokens_of(&self, id: &str, now: SystemTime) -> Option<Vec<IssuedToken>> {
-        Some(self.directory.identity(id)?.valid_tokens(now).cloned().collect())
+        self.users.valid_tokens(id, now)
     }
 
     /// All identities with their valid tokens.
-    pub(super) fn users_json(&self, now: SystemTime) -> String {
-        json::array(self.directory.identities().map(|(id, identity)| {
-            let tokens = identity.valid_tokens(now).map(|token| {
-                let scopes = json::array(token.scopes().iter().map(|scope| json::text(scope)));
-                let expires_on = json::text(&date_text(token.expires_on()));
-                json::object([("scopes", scopes), ("expiresOn", expires_on)])
+    pub(super) fn users_json(&self, now: SystemTime) -> Value {
+        let users = self.users.ids().into_iter().map(|id| {
+            let tokens = self.tokens_of(id, now).unwrap_or_default();
+            let tokens = tokens.iter().map(|token| {
+                json!({"scopes": token.scopes(), "expiresOn": dotnet_rfc3339(token.expires_on())})
             });
-            json::object([("id", json::text(id)), ("tokens", json::array(tokens))])
-        }))
+            json!({"id": id, "tokens": tokens.collect::<Value>()})
+        });
+        users.collect()
     }
 
     pub(super) fn add_user(&mut self, id: &str) {
-        self.directory.add(id);
+        self.users.add(id);
     }
 
     /// Whether there is such an identity.
     pub(super) fn expire_tokens(&mut self, id: &str) -> bool {
-        self.directory.revoke(id, None)
+        self.users.revoke(id, None)
+    }
+
+    pub(super) fn free_expired_tokens(&mut self, now: SystemTime) {
+        self.users.free_expired(now);
+        self.teams_users.free_expired(now);
     }
 
     pub(super) fn is_token_valid(&self, token: &str, now: SystemTime) -> bool {
-        self.directory.is_token_valid(token, now)
+        self.users.is_token_valid(token, now) || self.teams_users.is_token_valid(token, now)
     }
 
     pub(super) fn accept_bearer_token(&mut self, token: String) {
@@ -155,203 +170,155 @@ impl Service {
     }
 
     pub(super) fn accept_teams_token(&mut self, token: String, user: TeamsUser) {
-        self.teams_users.accept(token, user);
+        self.entra_tokens.insert(token, user);
     }
 
     fn perform(
         &mut self,
         request: &Request,
-        route: &Result<Route, Unrouted>,
+        route: Result<&Route, &Unrouted>,
         now: SystemTime,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, Refusal> {
         // Ours: the signature is checked before anything else, as the gateway stands before the
         // service.
-        authenticate(request, now, &self.key, &self.bearer_tokens).map_err(|denial| {
-            Problem::new(401, "Denied", denial.message, None).explained(denial.explanation)
-        })?;
-        let route = route.as_ref().map_err(|unrouted| match unrouted {
-            Unrouted::WrongMethod(_) => Problem::unrouted(405, "the path takes another method"),
-            Unrouted::UnknownPath => Problem::unrouted(404, "no operation has this path"),
-        })?;
-        let version = ApiVersion::of(request, route)?;
-        let id = route.id.as_str();
+        authenticate(request, now, &self.settings.key, &self.bearer_tokens)?;
+        let route = route.map_err(Unrouted::refusal)?;
+        let call = Call { request, id: &route.id, version: ApiVersion::of(request, route)?, now };
         match route.operation {
-            Operation::Create => self.create(request, version, now),
-            Operation::Get => self.get(id, version),
-            Operation::Delete => self.delete(id, now),
-            Operation::Issue => self.issue(id, request, version, now),
-            Operation::Revoke => self.revoke(id, request, version, now),
-            Operation::Exchange => self.exchange(request, version, now),
+            Operation::Create => self.create(&call),
+            Operation::Delete => self.delete(&call),
+            Operation::Issue => self.issue(&call),
+            Operation::Revoke => self.revoke(&call),
+            Operation::Exchange => self.exchange(&call),
         }
     }
 
-    fn create(
-        &mut self,
-        request: &Request,
-        version: ApiVersion,
-        now: SystemTime,
-    ) -> Result<Response, Problem> {
-        if version.is_first() {
+    fn create(&mut self, call: &Call<'_>) -> Result<Response, Refusal> {
+        if call.version.is_first() {
             // Ours: a body is ignored; no client sent one.
-            self.admit(Limit::Create, now)?;
-            let id = self.directory.create(&self.resource, None, &mut self.ids);
-            return Ok(Response::json(200, json::object([("id", json::text(&id))])));
+            self.admit(Operation::Create, false, call.now)?;
+            let id = self.users.create(&self.resource, &mut self.ids);
+            return Ok(Response::json(200, json!({"id": id}).to_string()));
         }
-        let order = TokenOrder::of_create(request, version)?;
-        let scopes = order.scopes;
-        let limit = if scopes.is_empty() { Limit::Create } else { Limit::CreateWithToken };
-        self.admit(limit, now)?;
-
-        let id = self.directory.create(&self.resource, order.custom_id, &mut self.ids);
-        let token = (!scopes.is_empty()).then(|| self.token_for(&id, &scopes, order.life, now));
-        let identity = self.identity_json(&id, version);
-        let token = token.map(|token| ("accessToken", json::object(token)));
-        let body = json::object([("identity", identity)].into_iter().chain(token));
+        let TokenRequest { scopes, lifetime } =
+            TokenRequest::of_create(call.request, call.version)?;
+        self.admit(Operation::Create, !scopes.is_empty(), call.now)?;
+        let id = self.users.create(&self.resource, &mut self.ids);
+        let identity = json!({"id": id});
+        if scopes.is_empty() {
+            return Ok(Response::json(201, json!({"identity": identity}).to_string()));
+        }
+        let (token, members) = self.new_token(&id, &scopes, lifetime, call.now);
+        self.users.remember(&id, token);
+        // In this order, so that half of the body has the id.
+        let body = format!(r#"{{"identity":{identity},"accessToken":{{{members}}}}}"#);
         Ok(Response::json(201, body))
     }
 
-    fn get(&self, id: &str, version: ApiVersion) -> Result<Response, Problem> {
-        self.directory.identity(id).ok_or_else(not_owned)?;
-        Ok(Response::json(200, self.identity_json(id, version))
-            .with_header("Accept-Ranges", "bytes"))
+    fn delete(&mut self, call: &Call<'_>) -> Result<Response, Refusal> {
+        self.admit(Operation::Delete, false, call.now)?;
+        if self.users.delete(call.id) { Ok(Response::new(204)) } else { Err(not_owned()) }
     }
 
-    fn delete(&mut self, id: &str, now: SystemTime) -> Result<Response, Problem> {
-        self.admit(Limit::Delete, now)?;
-        if self.directory.delete(id) { Ok(Response::no_content()) } else { Err(not_owned()) }
-    }
-
-    fn revoke(
-        &mut self,
-        id: &str,
-        request: &Request,
-        version: ApiVersion,
-        now: SystemTime,
-    ) -> Result<Response, Problem> {
+    fn revoke(&mut self, call: &Call<'_>) -> Result<Response, Refusal> {
         let issued_before =
-            if version.is_first() { body::tokens_valid_from(request)? } else { None };
-        self.admit(Limit::Revoke, now)?;
-        let is_known = self.directory.revoke(id, issued_before);
-        if is_known { Ok(Response::no_content()) } else { Err(not_owned()) }
+            if call.version.is_first() { body::tokens_valid_from(call.request)? } else { None };
+        self.admit(Operation::Revoke, false, call.now)?;
+        let is_known = self.users.revoke(call.id, issued_before);
+        if is_known { Ok(Response::new(204)) } else { Err(not_owned()) }
     }
 
-    fn issue(
-        &mut self,
-        id: &str,
-        request: &Request,
-        version: ApiVersion,
-        now: SystemTime,
-    ) -> Result<Response, Problem> {
+    fn issue(&mut self, call: &Call<'_>) -> Result<Response, Refusal> {
         // Ours: the body is judged before the identity; no recording shows both wrong.
-        let order = TokenOrder::of_issue(request, version)?;
-        self.admit(Limit::Issue, now)?;
-        self.directory.identity(id).ok_or_else(not_owned)?;
-        let token = self.token_for(id, &order.scopes, order.life, now);
-        let id = version.is_first().then(|| ("id", json::text(id)));
-        Ok(Response::json(200, json::object(id.into_iter().chain(token))))
-    }
-
-    fn exchange(
-        &mut self,
-        request: &Request,
-        version: ApiVersion,
-        now: SystemTime,
-    ) -> Result<Response, Problem> {
-        // The token is judged before the other members are even required.
-        let user = self.teams_users.of_token(&TeamsExchange::token(request)?, now)?;
-        if version.exchange_names_app_and_user() {
-            TeamsExchange::parse(request)?.check(user)?;
+        let TokenRequest { scopes, lifetime } = TokenRequest::of_issue(call.request, call.version)?;
+        self.admit(Operation::Issue, false, call.now)?;
+        if !self.users.contains(call.id) {
+            return Err(not_owned());
         }
-        let object_id = user.object_id.clone();
-        let expires_on = self.token_lifetime.map_or(user.expires_on, |life| later(now, life));
-        self.teams_token(&object_id, expires_on, now)
+        let (token, members) = self.new_token(call.id, &scopes, lifetime, call.now);
+        self.users.remember(call.id, token);
+        let id = if call.version.is_first() {
+            format!(r#""id":{},"#, json!(call.id))
+        } else {
+            String::new()
+        };
+        Ok(Response::json(200, format!("{{{id}{members}}}")))
     }
 
-    fn teams_token(
-        &mut self,
-        object_id: &str,
-        expires_on: SystemTime,
-        now: SystemTime,
-    ) -> Result<Response, Problem> {
-        self.admit(Limit::Exchange, now)?;
+    fn exchange(&mut self, call: &Call<'_>) -> Result<Response, Refusal> {
+        // The token is judged before the other members are even required.
+        let entra_token = teams::entra_token(call.request)?;
+        let user = self.entra_tokens.get(&entra_token).filter(|user| call.now < user.expires_on);
+        let user = user.cloned().ok_or_else(|| {
+            Refusal::new(401, "InvalidAccessToken", "Provided access token is not valid.", None)
+        })?;
+        if call.version.exchange_names_app_and_user() {
+            teams::check_ids(call.request, &user)?;
+        }
+        self.admit(Operation::Exchange, false, call.now)?;
         // Ours: a Teams user's raw id, as other services name it; no such token is public.
-        let identity = format!("8:orgid:{object_id}");
+        let id = format!("8:orgid:{}", user.object_id);
+        let lifetime = user.expires_on.duration_since(call.now).unwrap_or_default();
         let scopes = TEAMS_SCOPES.map(str::to_owned);
-        let token = self.sign(&identity, &scopes, now, expires_on);
-        self.directory.remember_teams(IssuedToken::new(&token, &scopes, now, expires_on));
-        Ok(Response::json(200, json::object(token_json(&token, expires_on))))
+        let (token, members) = self.new_token(&id, &scopes, lifetime, call.now);
+        self.teams_users.add(&id);
+        self.teams_users.remember(&id, token);
+        Ok(Response::json(200, format!("{{{members}}}")))
     }
 
-    /// Issues a token to an identity that exists; the members of its JSON.
-    fn token_for(
-        &mut self,
-        id: &str,
-        scopes: &[String],
-        life: Duration,
-        now: SystemTime,
-    ) -> [(&'static str, String); 2] {
-        let expires_on = later(now, self.token_lifetime.unwrap_or(life));
-        let token = self.sign(id, scopes, now, expires_on);
-        self.directory.remember(id, IssuedToken::new(&token, scopes, now, expires_on));
-        token_json(&token, expires_on)
-    }
-
-    fn sign(
+    /// A token, and the members of its JSON.
+    fn new_token(
         &mut self,
         identity: &str,
         scopes: &[String],
+        lifetime: Duration,
         issued_at: SystemTime,
-        expires_on: SystemTime,
-    ) -> String {
-        let unique = self.random.hex(16);
-        let resource = &self.resource;
-        Claims { identity, resource, scopes, issued_at, expires_on, unique }.sign(&self.key)
+    ) -> (IssuedToken, String) {
+        self.tokens_issued += 1;
+        let (resource, number) = (&*self.resource, self.tokens_issued);
+        let lifetime = self.settings.token_lifetime.unwrap_or(lifetime);
+        let expires_on = issued_at.checked_add(lifetime).unwrap_or(issued_at);
+        let claims = Claims { identity, resource, scopes, issued_at, expires_on, number };
+        let token = claims.sign(&self.settings.key);
+        let members = format!(r#""token":"{token}","expiresOn":"{}""#, dotnet_rfc3339(expires_on));
+        (IssuedToken::new(&claims, &token), members)
     }
 
-    fn identity_json(&self, id: &str, version: ApiVersion) -> String {
-        let detailed = self.directory.identity(id).filter(|_| version.has_custom_ids());
-        let custom_id = detailed.and_then(|identity| identity.custom_id.as_deref());
-        let issued_at = detailed.and_then(|identity| identity.last_token_issued_at);
-        let members = [
-            custom_id.map(|custom_id| ("customId", json::text(custom_id))),
-            issued_at.map(|at| ("lastTokenIssuedAt", json::text(&date_text(whole_seconds(at))))),
-            Some(("id", json::text(id))),
-        ];
-        json::object(members.into_iter().flatten())
-    }
-
-    fn admit(&mut self, limit: Limit, now: SystemTime) -> Result<(), Problem> {
-        if self.throttle.as_mut().is_none_or(|throttle| throttle.admit(limit, now)) {
+    fn admit(
+        &mut self,
+        operation: Operation,
+        creates_token: bool,
+        now: SystemTime,
+    ) -> Result<(), Refusal> {
+        if !self.settings.throttling || self.throttle.admit(operation, creates_token, now) {
             return Ok(());
         }
         // Ours: code and message; the status is documented, the body is not, and there is no
         // Retry-After.
-        Err(Problem::new(429, "TooManyRequests", "Too many requests.", None).advertising())
+        Err(Refusal::new(429, "TooManyRequests", "Too many requests.", None).advertising())
+    }
+}
+
+impl Unrouted {
+    // Ours: an empty body, as web servers respond where no operation is.
+    fn refusal(&self) -> Refusal {
+        match self {
+            Self::WrongMethod(allow) => {
+                let refusal = Refusal::empty(405, "the path takes another method");
+                Refusal { response: refusal.response.with_header("Allow", allow), ..refusal }
+            }
+            Self::UnknownPath => Refusal::empty(
+                404,
+                "the signature or token is accepted, but the emulator has identities only: no operation has this path",
+            ),
+        }
     }
 }
 
 // Ours: the same for an id that was deleted, that never was, or that is no id at all.
-fn not_owned() -> Problem {
+fn not_owned() -> Refusal {
     let message = "Provided identity doesn't belong to the resource.";
-    Problem::new(401, "IdentityNotOwned", message, None).advertising()
-}
-
-fn token_json(token: &str, expires_on: SystemTime) -> [(&'static str, String); 2] {
-    [("token", json::text(token)), ("expiresOn", json::text(&date_text(expires_on)))]
-}
-
-/// Empty outside the years 1970 to 9999, where no request can be signed either.
-fn date_text(instant: SystemTime) -> String {
-    timestamp::dotnet_rfc3339(instant).unwrap_or_default()
-}
-
-fn whole_seconds(instant: SystemTime) -> SystemTime {
-    let since_epoch = instant.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    later(SystemTime::UNIX_EPOCH, Duration::from_secs(since_epoch.as_secs()))
-}
-
-fn later(instant: SystemTime, by: Duration) -> SystemTime {
-    instant.checked_add(by).unwrap_or(instant)
+    Refusal::new(401, "IdentityNotOwned", message, None).advertising()
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 
-use super::key::{SharedKey, hmac_sha256};
-use crate::emulator::random::hex;
+use super::key::{SharedKey, hex, hmac_sha256};
+use crate::emulator::date::dotnet_rfc3339;
 use crate::emulator::request::{Request, percent_decoded};
 use crate::timestamp;
 
@@ -66,14 +66,16 @@ const WRONG_LINE_ENDS: [(&str, &str); 8] = [
 ];
 
 const WRONG_SEPARATORS: [(&str, &str); 6] = [
-    ("\n", "line feeds"),
-    (",", "commas"),
-    ("; ", "semicolons and spaces"),
-    ("&", "ampersands"),
-    ("\\n", "backslashes and n"),
-    ("", "nothing"),
+    ("\n", "date, host and hash were joined with line feeds in place of semicolons"),
+    (",", "date, host and hash were joined with commas in place of semicolons"),
+    ("; ", "date, host and hash were joined with semicolons and spaces in place of semicolons"),
+    ("&", "date, host and hash were joined with ampersands in place of semicolons"),
+    ("\\n", "date, host and hash were joined with backslashes and n in place of semicolons"),
+    ("", "date, host and hash were joined without semicolons"),
 ];
 
+const NO_SLASH: &str = "the path was signed without its leading slash";
+const NO_SLASH_IN_PYTHON: &str = "the path was signed without its leading slash (Python's SDKs before 1.4.0 do so over http: they need https)";
 const WHOLE_URL: &str = "the whole URL was signed in place of the path";
 const WITH_SCHEME: &str = "the host was signed with a scheme";
 const NOT_DECODED: &str = "the access key was not decoded from base64";
@@ -121,47 +123,28 @@ impl Signed<'_> {
 
     /// What people's own signing code gets wrong.
     pub(super) fn usual_mistakes(&self, key: &SharedKey) -> Vec<Mistake> {
-        let mut mistakes = Vec::new();
-        let mut add = |part, value: &[u8], name: &str| {
-            mistakes.push(Mistake { part, value: value.to_owned(), name: name.to_owned() });
-        };
-        for (key, name) in wrong_keys(key) {
-            add(Part::Key, &key, name);
-        }
-        for (line_ends, name) in WRONG_LINE_ENDS {
-            add(Part::LineEnds, line_ends.as_bytes(), name);
-        }
-        for (separator, name) in WRONG_SEPARATORS {
-            let name =
-                format!("date, host and hash were joined with {name} in place of semicolons");
-            add(Part::Separator, separator.as_bytes(), &name);
-        }
-        add(Part::Order, b"hash, host", "the hash was signed before the host");
-        for (target, name) in self.wrong_targets() {
-            add(Part::Target, target.as_bytes(), name);
-        }
-        for (host, name) in self.wrong_hosts() {
-            add(Part::Host, host.as_bytes(), &name);
-        }
-        for (date, name) in self.wrong_dates() {
-            add(Part::Date, date.as_bytes(), name);
-        }
-        for (hash, name) in self.wrong_hashes() {
-            add(Part::Hash, hash.as_bytes(), name);
-        }
         let verb = self.request.method.as_str();
-        add(Part::Verb, verb.to_lowercase().as_bytes(), "the verb was signed in lower case");
-        for other in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
-            let name = format!("the verb signed was {other}, not {verb}");
-            add(Part::Verb, other.as_bytes(), &name);
-        }
-        mistakes
+        let lower_case = (verb.to_lowercase(), "the verb was signed in lower case".to_owned());
+        let verbs = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+            .map(|other| (other.to_owned(), format!("the verb signed was {other}, not {verb}")));
+        named(Part::Key, wrong_keys(key))
+            .chain(named(Part::LineEnds, WRONG_LINE_ENDS))
+            .chain(named(Part::Separator, WRONG_SEPARATORS))
+            .chain(named(Part::Order, [("hash, host", "the hash was signed before the host")]))
+            .chain(named(Part::Target, self.wrong_targets()))
+            .chain(named(Part::Host, self.wrong_hosts()))
+            .chain(named(Part::Date, self.wrong_dates()))
+            .chain(named(Part::Hash, self.wrong_hashes()))
+            .chain(named(Part::Verb, [lower_case].into_iter().chain(verbs)))
+            .collect()
     }
 
     fn wrong_targets(&self) -> [(String, &'static str); 10] {
         let target = self.request.path_and_query();
         let decoded = percent_decoded(target).unwrap_or_default();
         let encoded_colons = target.replace(':', "%3A").replace("/%3A", "/:");
+        let client = self.request.header("user-agent").unwrap_or_default();
+        let no_slash = if client.contains("azsdk-python") { NO_SLASH_IN_PYTHON } else { NO_SLASH };
         [
             (decoded, "the path was signed decoded but sent encoded"),
             (encoded_colons, "the path was signed encoded but sent decoded"),
@@ -169,10 +152,7 @@ impl Signed<'_> {
             (target.replace("%3a", "%3A"), "the path was signed with %3A but sent with %3a"),
             (target.replace('%', "%25"), "the path was encoded twice before it was signed"),
             (self.request.path().to_owned(), "the query was not signed"),
-            (
-                target.trim_start_matches('/').to_owned(),
-                "the path was signed without its leading slash (Python's SDKs before 1.4.0 do so over http: they need https)",
-            ),
+            (target.trim_start_matches('/').to_owned(), no_slash),
             (format!("http://{}{target}", self.host), WHOLE_URL),
             (format!("https://{}{target}", self.host), WHOLE_URL),
             (target.to_lowercase(), "the path was signed in lower case"),
@@ -180,7 +160,7 @@ impl Signed<'_> {
     }
 
     fn wrong_hosts(&self) -> Vec<(String, String)> {
-        let (host, port) = (self.host, self.request.port);
+        let (host, port) = (self.host, self.request.address.port());
         let (name, _) = host.rsplit_once(':').unwrap_or((host, ""));
         let mut hosts = vec![
             (format!("http://{host}"), WITH_SCHEME.to_owned()),
@@ -220,7 +200,7 @@ impl Signed<'_> {
             let near = near.into_iter().flatten().filter_map(timestamp::http_date);
             dates.extend(near.map(|near| (near, TAKEN_TWICE)));
         }
-        let iso = timestamp::dotnet_rfc3339(instant).unwrap_or_default();
+        let iso = dotnet_rfc3339(instant);
         dates.push((iso.replace("+00:00", "Z"), ISO_8601));
         dates.push((iso, ISO_8601));
         dates
@@ -260,6 +240,16 @@ impl Signed<'_> {
             .collect();
         if names.is_empty() { "the form".to_owned() } else { names.join(", ") }
     }
+}
+
+/// Mistakes in one part of the text.
+fn named<V: Into<Vec<u8>>, N: Into<String>>(
+    part: Part,
+    wrong: impl IntoIterator<Item = (V, N)>,
+) -> impl Iterator<Item = Mistake> {
+    let mistake =
+        move |(value, name): (V, N)| Mistake { part, value: value.into(), name: name.into() };
+    wrong.into_iter().map(mistake)
 }
 
 fn wrong_keys(key: &SharedKey) -> [(Vec<u8>, &'static str); 6] {

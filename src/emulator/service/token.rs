@@ -7,12 +7,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::key::SharedKey;
-use crate::emulator::json;
-use crate::emulator::random::hex;
+use super::key::{SharedKey, hex};
 
 /// What a token says.
 pub(super) struct Claims<'a> {
@@ -23,7 +21,7 @@ pub(super) struct Claims<'a> {
     pub(super) issued_at: SystemTime,
     pub(super) expires_on: SystemTime,
     /// Distinguishes two tokens of one second.
-    pub(super) unique: String,
+    pub(super) number: u64,
 }
 
 impl Claims<'_> {
@@ -31,38 +29,30 @@ impl Claims<'_> {
     pub(super) fn sign(&self, key: &SharedKey) -> String {
         let digest = Sha256::digest(self.resource);
         let thumbprint = digest.split_at_checked(20).map_or(&[][..], |(head, _)| head);
-        let header = json::object([
-            ("alg", json::text("HS256")),
-            ("kid", json::text(&hex(thumbprint).to_uppercase())),
-            ("x5t", json::text(&BASE64_URL_SAFE_NO_PAD.encode(thumbprint))),
-            ("typ", json::text("JWT")),
-        ]);
-        let issued_at = seconds(self.issued_at);
-        let claims = json::object([
-            ("skypeid", json::text(self.identity.strip_prefix("8:").unwrap_or(self.identity))),
-            ("scp", "1792".to_owned()),
-            ("csi", json::text(&issued_at.to_string())),
-            ("exp", seconds(self.expires_on).to_string()),
-            ("rgn", json::text("amer")),
-            ("acsScope", json::text(&self.scopes.join(","))),
-            ("resourceId", json::text(self.resource)),
-            ("resourceLocation", json::text("unitedstates")),
-            // Ours: real tokens have no such claim. Without it two tokens of one second would be
-            // one text, and revoking the first would not show.
-            ("jti", json::text(&self.unique)),
-            ("iat", issued_at.to_string()),
-        ]);
+        let (kid, x5t) =
+            (hex(thumbprint).to_uppercase(), BASE64_URL_SAFE_NO_PAD.encode(thumbprint));
+        let header = format!(r#"{{"alg":"HS256","kid":"{kid}","x5t":"{x5t}","typ":"JWT"}}"#);
+        let claims = format!(
+            r#"{{"skypeid":{identity},"scp":1792,"csi":"{iat}","exp":{exp},"rgn":"amer","acsScope":"{scopes}","resourceId":"{resource}","resourceLocation":"unitedstates","jti":"{number}","iat":{iat}}}"#,
+            identity = json!(self.identity.strip_prefix("8:").unwrap_or(self.identity)),
+            iat = seconds(self.issued_at),
+            exp = seconds(self.expires_on),
+            scopes = self.scopes.join(","),
+            resource = self.resource,
+            number = self.number,
+        );
         let signed = [header, claims].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part)).join(".");
         let signature = BASE64_URL_SAFE_NO_PAD.encode(key.sign(&signed));
         format!("{signed}.{signature}")
     }
 }
 
-/// The identity that a token of the emulator's names, unchecked.
-pub(super) fn identity_of(token: &str) -> Option<String> {
+/// The identity and the number that a token of the emulator's names, unchecked.
+pub(super) fn identity_and_number(token: &str) -> Option<(String, u64)> {
     let claims = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
     let claims: Value = serde_json::from_slice(&claims).ok()?;
-    claims.get("skypeid")?.as_str().map(|id| format!("8:{id}"))
+    let number = claims.get("jti")?.as_str()?.parse().ok()?;
+    Some((format!("8:{}", claims.get("skypeid")?.as_str()?), number))
 }
 
 fn seconds(instant: SystemTime) -> u64 {
@@ -76,16 +66,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn carries_the_claims_of_a_real_token_in_their_order() {
+    fn token_has_the_claims_of_a_real_one_in_their_order() {
         let issued_at = UNIX_EPOCH + Duration::from_millis(1_657_788_332_500);
         let scopes = ["voip".to_owned(), "chat".to_owned()];
         let token = Claims {
-            identity: "8:acs:r_u",
+            identity: "8:acs:r_\"u",
             resource: "r",
             scopes: &scopes,
             issued_at,
             expires_on: issued_at + Duration::from_secs(86_400),
-            unique: "u1".to_owned(),
+            number: 7,
         }
         .sign(&SharedKey::parse("pw==").unwrap());
 
@@ -96,17 +86,17 @@ mod tests {
             .collect();
         assert_eq!(
             parts[1],
-            r#"{"skypeid":"acs:r_u","scp":1792,"csi":"1657788332","exp":1657874732,"rgn":"amer","acsScope":"voip,chat","resourceId":"r","resourceLocation":"unitedstates","jti":"u1","iat":1657788332}"#
+            r#"{"skypeid":"acs:r_\"u","scp":1792,"csi":"1657788332","exp":1657874732,"rgn":"amer","acsScope":"voip,chat","resourceId":"r","resourceLocation":"unitedstates","jti":"7","iat":1657788332}"#
         );
         assert!(parts[0].starts_with(r#"{"alg":"HS256","kid":""#), "{}", parts[0]);
         assert!(parts[0].ends_with(r#","typ":"JWT"}"#), "{}", parts[0]);
-        assert_eq!(identity_of(&token).as_deref(), Some("8:acs:r_u"));
+        assert_eq!(identity_and_number(&token), Some(("8:acs:r_\"u".to_owned(), 7)));
     }
 
     #[test]
-    fn no_text_makes_it_panic() {
+    fn token_that_is_not_the_emulators_names_nobody() {
         for text in ["", ".", "a.b", "..", "a.e30.c", "a.bnVsbA.c"] {
-            assert_eq!(identity_of(text), None, "{text}");
+            assert_eq!(identity_and_number(text), None, "{text}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What each api-version of the service can do.
 
 use crate::emulator::request::{Dialect, Operation, Request, Route};
-use crate::emulator::response::Problem;
+use crate::emulator::response::Refusal;
 
 /// A version that the emulator speaks. They are dates, so their text sorts by age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,10 +18,10 @@ const ADVERTISED_BY_ISSUE: &str = "2020-07-20-preview2, 2021-03-07, 2021-10-31-p
 const ADVERTISED_BY_EXCHANGE: &str = "2021-10-31-preview, 2022-06-01, 2022-10-01, 2023-08-01";
 
 // Ours: not spoken are 2020-07-20-preview1 (gone from the lists by 2021), 2021-03-31-preview1 (only
-// its Teams exchange was recorded), and 2025-04-01-preview (a draft that the service was never seen
-// to serve). 2021-02-22-preview1, which the service listed until 2024, is spoken as 2021-03-07; no
+// its Teams exchange was recorded), 2025-03-02-preview (its custom ids were withdrawn), and
+// 2025-04-01-preview (a draft that the service was never seen to serve). 2021-02-22-preview1, which the service listed until 2024, is spoken as 2021-03-07; no
 // request under it is public.
-const SUPPORTED: [&str; 14] = [
+const SUPPORTED: [&str; 13] = [
     FIRST_PREVIEW,
     "2021-02-22-preview1",
     "2021-03-07",
@@ -31,25 +31,23 @@ const SUPPORTED: [&str; 14] = [
     "2022-10-01",
     "2023-08-01",
     "2023-10-01",
-    PREVIEW_WITH_CUSTOM_IDS,
     PREVIEW_OF_ISSUE,
     "2025-06-30",
     "2026-07-22",
     "2026-09-23",
 ];
 const FIRST_PREVIEW: &str = "2020-07-20-preview2";
-const PREVIEW_WITH_CUSTOM_IDS: &str = "2025-03-02-preview";
 /// Advertised where a token is issued, and nowhere else.
 // Ours: spoken there as the stable versions around it; no request under it is public.
 const PREVIEW_OF_ISSUE: &str = "2025-03-31-preview";
 
 impl ApiVersion {
     /// The version that a request names, if it has the operation on this route.
-    pub(super) fn of(request: &Request, route: &Route) -> Result<Self, Problem> {
+    pub(super) fn of(request: &Request, route: &Route) -> Result<Self, Refusal> {
         let Some(text) = request.api_version() else {
             // Ours: ASP.NET's default.
             let message = "An API version is required, but was not specified.";
-            return Err(Problem::new(400, "ApiVersionUnspecified", message, None));
+            return Err(Refusal::new(400, "ApiVersionUnspecified", message, None));
         };
         let version = Self::parse(&text);
         let is_first = version.is_some_and(Self::is_first);
@@ -57,13 +55,10 @@ impl ApiVersion {
         if version.is_some() && !is_known_route {
             let of = if is_first { "another" } else { FIRST_PREVIEW };
             let explanation = format!("the path is that of {of} api-version, not of {text}");
-            return Err(Problem::unrouted(404, explanation));
+            return Err(Refusal::empty(404, &explanation));
         }
         let version = version.filter(|version| match route.operation {
             Operation::Exchange => version.has_teams_exchange(),
-            // Ours: the path exists in every version, but nothing public shows a GET of an older
-            // one.
-            Operation::Get => version.has_custom_ids(),
             Operation::Issue => true,
             Operation::Create | Operation::Delete | Operation::Revoke => {
                 version.0 != PREVIEW_OF_ISSUE
@@ -75,7 +70,7 @@ impl ApiVersion {
             let message = format!(
                 "The HTTP resource that matches the request URI '{uri}' does not support the API version '{text}'."
             );
-            Problem::new(400, "UnsupportedApiVersion", message, None)
+            Refusal::new(400, "UnsupportedApiVersion", &message, None)
         })
     }
 
@@ -86,10 +81,6 @@ impl ApiVersion {
 
     pub(super) fn has_lifetimes(self) -> bool {
         self.0 >= "2022-10-01"
-    }
-
-    pub(super) fn has_custom_ids(self) -> bool {
-        self.0 == PREVIEW_WITH_CUSTOM_IDS
     }
 
     fn has_teams_exchange(self) -> bool {
@@ -121,7 +112,7 @@ pub(super) fn advertised(operation: Operation) -> &'static str {
     match operation {
         Operation::Issue => ADVERTISED_BY_ISSUE,
         Operation::Exchange => ADVERTISED_BY_EXCHANGE,
-        Operation::Create | Operation::Get | Operation::Delete | Operation::Revoke => ADVERTISED,
+        Operation::Create | Operation::Delete | Operation::Revoke => ADVERTISED,
     }
 }
 
@@ -130,16 +121,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_advertised_version_is_spoken() {
+    fn api_version_that_is_advertised_is_spoken() {
         for operation in Operation::ALL {
             for version in advertised(operation).split(", ") {
-                assert!(ApiVersion::parse(version).is_some(), "{version}");
+                let is_spoken = ApiVersion::parse(version).is_some();
+                assert_eq!(is_spoken, version != "2025-03-02-preview", "{version}");
             }
         }
     }
 
     #[test]
-    fn each_version_has_only_its_features() {
+    fn api_version_has_only_its_features() {
         let features = |text| {
             let version = ApiVersion::parse(text).unwrap();
             [
@@ -147,28 +139,27 @@ mod tests {
                 version.exchange_names_app_and_user(),
                 version.has_lifetimes(),
                 version.knows_scope("voip.join"),
-                version.has_custom_ids(),
                 version.knows_scope("pstn"),
             ]
         };
-        assert_eq!(features("2020-07-20-preview2"), [false, false, false, false, false, true]);
-        assert_eq!(features("2021-02-22-preview1"), [false, false, false, false, false, false]);
-        assert_eq!(features("2021-03-07"), [false, false, false, false, false, false]);
-        assert_eq!(features("2021-10-31-preview"), [true, false, false, false, false, false]);
-        assert_eq!(features("2021-11-01"), [false, false, false, false, false, false]);
-        assert_eq!(features("2022-06-01"), [true, true, false, false, false, false]);
-        assert_eq!(features("2022-10-01"), [true, true, true, false, false, false]);
-        assert_eq!(features("2023-08-01"), [true, true, true, false, false, false]);
-        assert_eq!(features("2023-10-01"), [true, true, true, true, false, false]);
-        assert_eq!(features("2025-03-02-preview"), [true, true, true, true, true, false]);
-        assert_eq!(features("2026-09-23"), [true, true, true, true, false, false]);
+        assert_eq!(features("2020-07-20-preview2"), [false, false, false, false, true]);
+        assert_eq!(features("2021-02-22-preview1"), [false, false, false, false, false]);
+        assert_eq!(features("2021-03-07"), [false, false, false, false, false]);
+        assert_eq!(features("2021-10-31-preview"), [true, false, false, false, false]);
+        assert_eq!(features("2021-11-01"), [false, false, false, false, false]);
+        assert_eq!(features("2022-06-01"), [true, true, false, false, false]);
+        assert_eq!(features("2022-10-01"), [true, true, true, false, false]);
+        assert_eq!(features("2023-08-01"), [true, true, true, false, false]);
+        assert_eq!(features("2023-10-01"), [true, true, true, true, false]);
+        assert_eq!(features("2026-09-23"), [true, true, true, true, false]);
     }
 
     #[test]
-    fn speaks_no_other_version() {
+    fn api_version_that_is_not_spoken_is_unknown() {
         for text in [
             "2020-07-20-preview1",
             "2021-03-31-preview1",
+            "2025-03-02-preview",
             "2025-04-01-preview",
             "2023-10-02",
             "",

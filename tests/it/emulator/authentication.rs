@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 
-use super::{Answer, Call, create, encoded, exchange, post};
+use super::{Call, Response, create, encoded, exchange, post};
 
 const DENIED: &str = r#"{"error":{"code":"Denied","message":"Denied by the resource provider."}}"#;
 const WRONG_HASH: &str = r#"{"error":{"code":"Denied","message":"Request 'x-ms-content-sha256' differs from generated content hash."}}"#;
@@ -17,16 +17,16 @@ fn refusal(emulator: &Emulator) -> String {
     emulator.requests().last().unwrap().refusal().unwrap_or_default().to_owned()
 }
 
-fn assert_denied(emulator: &Emulator, answer: &Answer, body: &str, reason: &str) {
-    assert_eq!((answer.status, answer.body.as_str()), (401, body), "{reason}");
-    assert_eq!(answer.header("api-supported-versions"), None, "{reason}");
+fn assert_denied(emulator: &Emulator, response: &Response, body: &str, reason: &str) {
+    assert_eq!((response.status, response.body.as_str()), (401, body), "{reason}");
+    assert_eq!(response.header("api-supported-versions"), None, "{reason}");
     let refusal = refusal(emulator);
     assert!(refusal.contains(reason), "{refusal}");
     assert!(!refusal.contains(emulator.access_key()), "{refusal}");
 }
 
 #[test]
-fn no_signed_byte_may_change() {
+fn signature_covers_every_signed_byte() {
     let emulator = Emulator::start().unwrap();
     let request = post("/identities", r#"{"createTokenWithScopes":["chat"]}"#).signed(&emulator);
     assert_eq!(exchange(&emulator, &request).unwrap().status, 201);
@@ -63,6 +63,12 @@ fn no_signed_byte_may_change() {
             DENIED,
             "the list of signed headers is \"host;x-ms-date;x-ms-content-sha256\": the Authorization",
         ),
+        (
+            "=x-ms-date;host",
+            "=X-Ms-Date;Host",
+            DENIED,
+            "the list of signed headers is \"X-Ms-Date;Host;x-ms-content-sha256\", of which only the letter case is wrong, and the real service may accept it: the Authorization",
+        ),
         ("=x-ms-date;host", "=(;host", DENIED, "the list of signed headers is malformed: the Auth"),
         ("x-ms-date: ", "x-ms-data: ", DENIED, "the signed header x-ms-date is missing"),
         (
@@ -76,14 +82,14 @@ fn no_signed_byte_may_change() {
     ] {
         let spoilt = request.replacen(from, to, 1);
         assert_ne!(spoilt, request, "{from}");
-        let answer = exchange(&emulator, &spoilt).unwrap();
-        assert_denied(&emulator, &answer, body, reason);
+        let response = exchange(&emulator, &spoilt).unwrap();
+        assert_denied(&emulator, &response, body, reason);
     }
     assert_eq!(emulator.users().len(), 1);
 }
 
 #[test]
-fn a_date_is_good_for_a_quarter_of_an_hour() {
+fn date_is_good_for_a_quarter_of_an_hour() {
     let emulator = Emulator::start().unwrap();
     let minute = Duration::from_secs(60);
     for (date, reason) in [
@@ -100,10 +106,10 @@ fn a_date_is_good_for_a_quarter_of_an_hour() {
     ] {
         let mut call = post("/identities", "");
         call.date = date;
-        let answer = call.send(&emulator);
+        let response = call.send(&emulator);
         match reason {
-            None => assert_eq!(answer.status, 201),
-            Some(reason) => assert_denied(&emulator, &answer, DENIED, reason),
+            None => assert_eq!(response.status, 201),
+            Some(reason) => assert_denied(&emulator, &response, DENIED, reason),
         }
     }
     let ahead = Emulator::builder().clock_ahead(minute * 16).start().unwrap();
@@ -111,7 +117,7 @@ fn a_date_is_good_for_a_quarter_of_an_hour() {
 }
 
 #[test]
-fn older_clients_sign_the_date_header() {
+fn date_header_of_older_clients_is_accepted() {
     let emulator = Emulator::start().unwrap();
     let mut call = post("/identities", "");
     call.date_header = "date";
@@ -119,7 +125,7 @@ fn older_clients_sign_the_date_header() {
 }
 
 #[test]
-fn java_signs_the_host_without_its_port() {
+fn host_without_its_port_is_accepted_as_java_signs_it() {
     let emulator = Emulator::start().unwrap();
     let mut call = post("/identities", "");
     call.signed_host = Some("127.0.0.1".to_owned());
@@ -129,17 +135,17 @@ fn java_signs_the_host_without_its_port() {
 }
 
 #[test]
-fn the_path_is_signed_as_it_is_sent() {
+fn signature_covers_the_path_as_it_is_sent() {
     let emulator = Emulator::start().unwrap();
     let id = create(&emulator);
     let decoded = post(&format!("/identities/{id}/:revokeAccessTokens"), "").signed(&emulator);
-    let answer = exchange(&emulator, &decoded.replacen(&id, &encoded(&id), 1)).unwrap();
+    let response = exchange(&emulator, &decoded.replacen(&id, &encoded(&id), 1)).unwrap();
     let reason = "the path was signed decoded but sent encoded; the string to sign is \"POST\\n/identities/8%3Aacs%3A";
-    assert_denied(&emulator, &answer, DENIED, reason);
+    assert_denied(&emulator, &response, DENIED, reason);
 }
 
 #[test]
-fn the_record_knows_what_was_signed_in_place_of_the_right_date_and_hash() {
+fn diagnosis_names_what_was_signed_in_place_of_the_right_date_and_hash() {
     let emulator = Emulator::start().unwrap();
     let request = post("/identities", "").signed(&emulator);
     let date = request.split("x-ms-date: ").nth(1).unwrap().get(..29).unwrap();
@@ -157,23 +163,77 @@ fn the_record_knows_what_was_signed_in_place_of_the_right_date_and_hash() {
             "the hash of an empty body was signed",
         ),
     ] {
-        let answer = exchange(&emulator, &spoilt).unwrap();
-        assert_denied(&emulator, &answer, DENIED, &format!("does not match: {reason}; the string"));
+        let response = exchange(&emulator, &spoilt).unwrap();
+        assert_denied(
+            &emulator,
+            &response,
+            DENIED,
+            &format!("does not match: {reason}; the string"),
+        );
         let signed = format!("{date};{};47DEQpj8", emulator.endpoint().replace("http://", ""));
         assert!(refusal(&emulator).split(", but ").nth(1).unwrap().contains(&signed));
     }
 }
 
 #[test]
-fn a_bearer_token_replaces_the_signature() {
+fn access_key_that_is_sent_itself_is_recognized_and_not_shown() {
+    let emulator = Emulator::builder().access_key("CANARYCANARY").start().unwrap();
+    for (name, line) in [
+        ("api-key", "Api-Key: CANARYCANARY"),
+        ("authorization", "Authorization: Bearer CANARYCANARY"),
+        ("authorization", "Authorization: CANARYCANARY"),
+        ("ocp-apim-subscription-key", "Ocp-Apim-Subscription-Key: CANARYCANARY"),
+    ] {
+        let request = format!(
+            "POST /identities?api-version=2023-10-01 HTTP/1.1\r\nHost: a\r\n{line}\r\n\r\n"
+        );
+        assert_eq!(exchange(&emulator, &request).unwrap().status, 401);
+        assert_eq!(
+            refusal(&emulator),
+            format!(
+                "the {name} header is the access key itself: it signs requests, and is never sent"
+            )
+        );
+    }
+    // A signature that is right stays right.
+    let signed = post("/identities", "").header("Api-Key: CANARYCANARY");
+    assert_eq!(signed.send(&emulator).status, 201);
+}
+
+#[test]
+fn diagnosis_blames_pythons_sdk_for_a_missing_slash_only_if_it_sent_the_request() {
+    let emulator = Emulator::start().unwrap();
+    let slash = "the path was signed without its leading slash";
+    for (agent, reason) in [
+        (
+            "azsdk-python-communication-identity/1.3.1",
+            format!("{slash} (Python's SDKs before 1.4.0 do so over http: they need https); "),
+        ),
+        ("Go-http-client/1.1", format!("{slash}; ")),
+    ] {
+        let right = post("/identities", "");
+        let mut wrong = post("/identities", "").header(&format!("User-Agent: {agent}"));
+        wrong.target = right.target.trim_start_matches('/').to_owned();
+        let sent = wrong.signed(&emulator).replacen(" identities", " /identities", 1);
+        assert_eq!(exchange(&emulator, &sent).unwrap().status, 401);
+        let refusal = refusal(&emulator);
+        assert!(
+            refusal.starts_with(&format!("the signature does not match: {reason}")),
+            "{refusal}"
+        );
+    }
+}
+
+#[test]
+fn bearer_token_replaces_the_signature() {
     let emulator = Emulator::start().unwrap();
     let request = |token: &str| {
         format!(
             "POST /identities?api-version=2023-10-01 HTTP/1.1\r\nHost: any\r\nAuthorization: Bearer {token}\r\nContent-Length: 0\r\n\r\n"
         )
     };
-    let answer = exchange(&emulator, &request("CANARY")).unwrap();
-    assert_denied(&emulator, &answer, DENIED, "the bearer token is not one that");
+    let response = exchange(&emulator, &request("CANARY")).unwrap();
+    assert_denied(&emulator, &response, DENIED, "the bearer token is not one that");
     emulator.accept_bearer_token("CANARY");
     assert_eq!(exchange(&emulator, &request("CANARY")).unwrap().status, 201);
     let twice = request("CANARY")
@@ -186,13 +246,13 @@ fn a_bearer_token_replaces_the_signature() {
 }
 
 #[test]
-fn an_emulator_can_be_shared_by_threads() {
+fn emulator_can_be_shared_by_threads() {
     fn shared<T: Send + Sync>() {}
     shared::<Emulator>();
 }
 
 #[test]
-fn debug_never_shows_the_access_key() {
+fn access_key_is_never_shown_in_debug() {
     let builder = Emulator::builder().access_key("CANARYCANARY");
     assert!(!format!("{builder:?}").contains("CANARY"));
     let emulator = builder.start().unwrap();
@@ -204,7 +264,7 @@ fn debug_never_shows_the_access_key() {
 }
 
 #[test]
-fn a_bad_access_key_is_refused_and_not_repeated() {
+fn access_key_that_is_malformed_is_refused_and_not_repeated() {
     for key in ["", "CANARY!", "CANAR"] {
         let error = Emulator::builder().access_key(key).start().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
@@ -214,7 +274,7 @@ fn a_bad_access_key_is_refused_and_not_repeated() {
 
 /// Java tells what it signed, so the record can tell the key from the string.
 #[test]
-fn a_string_to_sign_that_was_sent_along_is_shown_and_judged() {
+fn diagnosis_judges_a_string_to_sign_that_was_sent_along() {
     let emulator = Emulator::start().unwrap();
     let other = Emulator::start().unwrap();
     let host = emulator.endpoint().replace("http://", "");
@@ -251,7 +311,7 @@ fn a_string_to_sign_that_was_sent_along_is_shown_and_judged() {
 }
 
 #[test]
-fn the_other_name_of_this_machine_is_recognized() {
+fn diagnosis_recognizes_the_other_name_of_this_machine() {
     let emulator = Emulator::start().unwrap();
     let mut spoilt = post("/identities", "");
     let host = emulator.endpoint().replace("http://127.0.0.1", "localhost");
@@ -263,7 +323,7 @@ fn the_other_name_of_this_machine_is_recognized() {
 }
 
 #[test]
-fn the_case_of_the_scheme_does_not_matter() {
+fn scheme_of_the_authorization_ignores_case() {
     let emulator = Emulator::start().unwrap();
     emulator.accept_bearer_token("t");
     let signed = post("/identities", "").signed(&emulator);

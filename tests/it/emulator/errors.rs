@@ -2,7 +2,7 @@
 
 use acs_identity::emulator::{Emulator, Operation};
 
-use super::{Answer, VERSION, call, create, encoded, post};
+use super::{Response, VERSION, call, create, encoded, exchange, post};
 
 const APP: &str = "1d4b6f2a-0a5c-4b1c-9d5e-000000000001";
 const OTHER: &str = "1d4b6f2a-0a5c-4b1c-9d5e-000000000002";
@@ -14,19 +14,19 @@ fn validation(message: &str, target: &str) -> String {
 }
 
 /// Errors are chunked and name no charset; whether they advertise versions tells which layer
-/// answered.
-fn assert_error(answer: &Answer, status: u16, body: &str, advertises: bool) {
-    assert_eq!(answer.body, body);
-    assert_eq!(answer.status, status, "{body}");
-    assert_eq!(answer.header("Content-Type"), Some("application/json"), "{body}");
-    assert_eq!(answer.header("Transfer-Encoding"), Some("chunked"), "{body}");
-    assert_eq!(answer.header("Content-Length"), None, "{body}");
-    assert_eq!(answer.header("api-supported-versions").is_some(), advertises, "{body}");
-    assert_eq!(answer.header("WWW-Authenticate"), None, "{body}");
+/// responded.
+fn assert_error(response: &Response, status: u16, body: &str, advertises: bool) {
+    assert_eq!(response.body, body);
+    assert_eq!(response.status, status, "{body}");
+    assert_eq!(response.header("Content-Type"), Some("application/json"), "{body}");
+    assert_eq!(response.header("Transfer-Encoding"), Some("chunked"), "{body}");
+    assert_eq!(response.header("Content-Length"), None, "{body}");
+    assert_eq!(response.header("api-supported-versions").is_some(), advertises, "{body}");
+    assert_eq!(response.header("WWW-Authenticate"), None, "{body}");
 }
 
 #[test]
-fn create_and_issue_judge_lifetime_and_scopes() {
+fn validation_judges_lifetime_and_scopes() {
     let emulator = Emulator::start().unwrap();
     let issue = format!("/identities/{}/:issueAccessToken", encoded(&create(&emulator)));
     let lifetime = |minutes| {
@@ -70,7 +70,7 @@ fn create_and_issue_judge_lifetime_and_scopes() {
 }
 
 #[test]
-fn a_body_of_another_shape_is_a_validation_error() {
+fn validation_refuses_a_body_of_another_shape() {
     let emulator = Emulator::start().unwrap();
     for body in [
         "[",
@@ -83,16 +83,23 @@ fn a_body_of_another_shape_is_a_validation_error() {
         r#"{"expiresInMinutes":60.5}"#,
         r#"{"expiresInMinutes":4294967356}"#,
     ] {
-        let answer = post("/identities", body).send(&emulator);
-        assert_eq!((answer.status, answer.text("code")), (400, "ValidationError"), "{body}");
+        let response = post("/identities", body).send(&emulator);
+        assert_eq!((response.status, response.text("code")), (400, "ValidationError"), "{body}");
     }
-    let mut form = post("/identities", "a=b");
-    form.headers = "Content-Type: application/x-www-form-urlencoded\r\n".to_owned();
-    assert_eq!(form.send(&emulator).status, 415);
+    // As curl -d and a tutorial of Microsoft's send it.
+    for content_type in ["application/x-www-form-urlencoded", "text/plain; charset=utf-8"] {
+        let mut other = post("/identities", "{}");
+        other.headers = format!("Content-Type: {content_type}\r\n");
+        assert_eq!(other.send(&emulator).status, 415);
+        let expected = format!(
+            "the Content-Type header is {content_type:?}, but a body has to be application/json"
+        );
+        assert_eq!(emulator.requests().last().unwrap().refusal(), Some(&*expected));
+    }
 }
 
 #[test]
-fn an_identity_of_another_resource_is_not_owned() {
+fn identity_of_another_resource_is_not_owned() {
     let emulator = Emulator::start().unwrap();
     let deleted = create(&emulator);
     let delete = call("DELETE", format!("/identities/{}?{VERSION}", encoded(&deleted)), "");
@@ -112,7 +119,7 @@ fn an_identity_of_another_resource_is_not_owned() {
 }
 
 #[test]
-fn the_teams_exchange_checks_in_the_order_of_the_service() {
+fn teams_exchange_checks_in_the_order_of_the_service() {
     let emulator = Emulator::start().unwrap();
     emulator.accept_teams_token("entra", APP, USER);
     let no_token = r#"{"error":{"code":"ValidationError","message":"The body is either missing or doesn't contain any token."}}"#;
@@ -140,8 +147,8 @@ fn the_teams_exchange_checks_in_the_order_of_the_service() {
         (body(&entra, &other, &other), 400, app_match, true),
         (body(&entra, &app, &other), 400, user_match, true),
     ] {
-        let answer = post("/teamsUser/:exchangeAccessToken", &body).send(&emulator);
-        assert_error(&answer, status, &expected, advertises);
+        let response = post("/teamsUser/:exchangeAccessToken", &body).send(&emulator);
+        assert_error(&response, status, &expected, advertises);
     }
     emulator.advance_clock(std::time::Duration::from_secs(3_600));
     let mut late = post("/teamsUser/:exchangeAccessToken", &body(&entra, &app, &user));
@@ -150,41 +157,82 @@ fn the_teams_exchange_checks_in_the_order_of_the_service() {
 }
 
 #[test]
-fn an_api_version_is_required_and_has_to_be_known() {
+fn api_version_is_required_and_has_to_be_known() {
     let emulator = Emulator::start().unwrap();
     let unsupported = |path: &str, version: &str| {
         format!(
-            r#"{{"error":{{"code":"UnsupportedApiVersion","message":"The HTTP resource that matches the request URI 'https://127.0.0.1{path}' does not support the API version '{version}'.","innerError":null}}}}"#
+            r#"{{"error":{{"code":"UnsupportedApiVersion","innerError":null,"message":"The HTTP resource that matches the request URI 'https://127.0.0.1{path}' does not support the API version '{version}'."}}}}"#
         )
     };
     for (method, path, version) in [
         ("POST", "/identities", "2020-07-20-preview1"),
         ("POST", "/identities", "2099-01-01"),
         ("POST", "/teamsUser/:exchangeAccessToken", "2021-03-07"),
-        ("GET", "/identities/8:acs:a", "2023-10-01"),
+        ("POST", "/identities", "2025-03-02-preview"),
     ] {
-        let answer = call(method, format!("{path}?api-version={version}"), "").send(&emulator);
-        assert_error(&answer, 400, &unsupported(path, version), false);
+        let response = call(method, format!("{path}?api-version={version}"), "").send(&emulator);
+        assert_error(&response, 400, &unsupported(path, version), false);
     }
-    let unspecified = r#"{"error":{"code":"ApiVersionUnspecified","message":"An API version is required, but was not specified.","innerError":null}}"#;
+    let unspecified = r#"{"error":{"code":"ApiVersionUnspecified","innerError":null,"message":"An API version is required, but was not specified."}}"#;
     assert_error(&call("POST", "/identities", "").send(&emulator), 400, unspecified, false);
 }
 
 #[test]
-fn unknown_paths_and_methods_have_no_body() {
+fn unknown_path_or_method_gets_no_body() {
     let emulator = Emulator::start().unwrap();
-    let answer = post("/nowhere", "").send(&emulator);
-    assert_eq!((answer.status, answer.body.as_str()), (404, ""));
-    let answer = call("PUT", format!("/identities?{VERSION}"), "").send(&emulator);
-    assert_eq!((answer.status, answer.header("Allow")), (405, Some("POST")));
-    let refusals: Vec<_> =
-        emulator.requests().iter().map(|seen| seen.refusal().map(str::to_owned)).collect();
-    assert_eq!(refusals[0].as_deref(), Some("no operation has this path"));
-    assert_eq!(refusals[1].as_deref(), Some("the path takes another method"));
+    let refusal = || emulator.requests().last().unwrap().refusal().unwrap().to_owned();
+    for path in ["/sms", "/emails:send", "/chat/threads"] {
+        let response = post(path, "").send(&emulator);
+        assert_eq!((response.status, response.body.as_str()), (404, ""));
+        assert_eq!(
+            refusal(),
+            "the signature or token is accepted, but the emulator has identities only: no operation has this path"
+        );
+    }
+    emulator.accept_bearer_token("t");
+    let bearer = "GET /sms HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer t\r\n\r\n";
+    assert_eq!(exchange(&emulator, bearer).unwrap().status, 404);
+    for (method, path, allow) in
+        [("PUT", "/identities", "POST"), ("GET", "/identities/a", "DELETE, PATCH")]
+    {
+        let response = call(method, format!("{path}?{VERSION}"), "").send(&emulator);
+        assert_eq!((response.status, response.header("Allow")), (405, Some(allow)));
+        assert_eq!(refusal(), "the path takes another method");
+    }
+}
+
+/// ASP.NET decodes and ignores case where the emulator compared raw texts; the signature still covers the
+/// raw text.
+#[test]
+fn names_of_paths_parameters_and_members_ignore_case_and_escapes() {
+    let emulator = Emulator::start().unwrap();
+    for target in [
+        "/identities?api%2Dversion=2023-10-01",
+        "/Identities?Api%2dVersion=2023-10-01",
+        "/identities/?api-version=2023-10-01",
+    ] {
+        let body = r#"{"CreateTokenWithScopes":["chat"],"EXPIRESINMINUTES":60}"#;
+        let response = call("POST", target, body).send(&emulator);
+        assert_eq!(response.status, 201, "{target}: {}", response.body);
+        assert!(emulator.is_token_valid(response.text("token")), "{target}");
+    }
+    let id = create(&emulator);
+    let issue = format!("/IDENTITIES/{id}/:issueaccesstoken/");
+    assert_eq!(post(&issue, r#"{"Scopes":["chat"]}"#).send(&emulator).status, 200);
+    let delete = call("DELETE", format!("/identities/{}/?{VERSION}", encoded(&id)), "");
+    assert_eq!(delete.send(&emulator).status, 204);
+
+    emulator.accept_teams_token("entra", APP, USER);
+    let body = format!(r#"{{"Token":"entra","AppId":"{APP}","userid":"{USER}"}}"#);
+    assert_eq!(post("/teamsuser/:exchangeaccesstoken", &body).send(&emulator).status, 200);
+
+    let mut decoded = call("POST", "/identities?api%2Dversion=2023-10-01", "").signed(&emulator);
+    decoded = decoded.replacen("api%2Dversion", "api-version", 1);
+    assert_eq!(exchange(&emulator, &decoded).unwrap().status, 401, "the raw text is signed");
 }
 
 #[test]
-fn throttling_answers_429_without_a_delay_when_asked_to() {
+fn throttling_responds_with_429_without_a_delay_when_asked_to() {
     let emulator = Emulator::builder().throttling(true).start().unwrap();
     emulator.accept_bearer_token("bearer");
     let mut stream = super::connect(&emulator);
@@ -193,12 +241,12 @@ fn throttling_answers_429_without_a_delay_when_asked_to() {
     );
     let mut ask = || {
         std::io::Write::write_all(stream.get_mut(), request.as_bytes()).unwrap();
-        super::read_answer(&mut stream).unwrap()
+        super::read_response(&mut stream).unwrap()
     };
     assert!((0..500).all(|_| ask().status == 401));
-    let answer = ask();
-    assert_eq!((answer.status, answer.header("Retry-After")), (429, None));
-    assert_eq!(answer.text("code"), "TooManyRequests");
+    let response = ask();
+    assert_eq!((response.status, response.header("Retry-After")), (429, None));
+    assert_eq!(response.text("code"), "TooManyRequests");
     emulator.advance_clock(std::time::Duration::from_secs(30));
     assert_eq!(ask().status, 401);
     assert_eq!(emulator.requests()[0].operation(), Some(Operation::Delete));

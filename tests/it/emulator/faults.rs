@@ -5,24 +5,24 @@ use std::time::{Duration, Instant};
 
 use acs_identity::emulator::{Emulator, Fault, Operation, RecordedRequest};
 
-use super::{Answer, connect, create, encoded, exchange, post};
+use super::{Response, connect, create, encoded, exchange, post};
 use crate::support::until;
 
-fn try_create(emulator: &Emulator) -> io::Result<Answer> {
+fn try_create(emulator: &Emulator) -> io::Result<Response> {
     exchange(emulator, &post("/identities", "").signed(emulator))
 }
 
 #[test]
-fn respond_answers_in_place_of_the_service() {
+fn fault_respond_replaces_the_service() {
     let emulator = Emulator::start().unwrap();
     let fault = Fault::respond(503).header("Retry-After", "7").header("Content-Type", "text/html");
     emulator.inject(fault.body("<h1>busy</h1>").times(2));
     for _ in 0..2 {
-        let answer = try_create(&emulator).unwrap();
-        assert_eq!((answer.status, answer.body.as_str()), (503, "<h1>busy</h1>"));
-        assert_eq!(answer.header("retry-after"), Some("7"));
-        assert_eq!(answer.header("content-type"), Some("text/html"));
-        assert!(answer.header("MS-CV").is_some() && answer.header("Date").is_some());
+        let response = try_create(&emulator).unwrap();
+        assert_eq!((response.status, response.body.as_str()), (503, "<h1>busy</h1>"));
+        assert_eq!(response.header("retry-after"), Some("7"));
+        assert_eq!(response.header("content-type"), Some("text/html"));
+        assert!(response.header("MS-CV").is_some() && response.header("Date").is_some());
         assert!(emulator.users().is_empty());
     }
     assert_eq!(try_create(&emulator).unwrap().status, 201);
@@ -33,18 +33,18 @@ fn respond_answers_in_place_of_the_service() {
 }
 
 #[test]
-fn respond_may_follow_the_processing_and_replace_the_date() {
+fn fault_respond_may_follow_the_processing_and_replace_the_date() {
     let emulator = Emulator::start().unwrap();
     emulator.inject(Fault::respond(500).header("date", "yesterday").after_processing());
-    let answer = try_create(&emulator).unwrap();
-    assert_eq!((answer.status, answer.header("Date")), (500, Some("yesterday")));
+    let response = try_create(&emulator).unwrap();
+    assert_eq!((response.status, response.header("Date")), (500, Some("yesterday")));
     assert_eq!(emulator.users().len(), 1);
     emulator.inject(Fault::respond(204));
     assert_eq!(try_create(&emulator).unwrap().header("Content-Length"), None);
 }
 
 #[test]
-fn a_prescribed_end_of_the_connection_comes_true() {
+fn fault_respond_with_connection_close_closes_the_connection() {
     let emulator = Emulator::start().unwrap();
     for value in ["close", "x, Close"] {
         emulator.inject(Fault::respond(503).header("connection", value));
@@ -57,7 +57,7 @@ fn a_prescribed_end_of_the_connection_comes_true() {
 }
 
 #[test]
-fn drop_closes_without_an_answer() {
+fn fault_drop_closes_without_a_response() {
     let emulator = Emulator::start().unwrap();
     emulator.inject(Fault::drop_before_processing());
     emulator.inject(Fault::drop_after_processing());
@@ -70,7 +70,7 @@ fn drop_closes_without_an_answer() {
 }
 
 #[test]
-fn a_fault_waits_for_its_operation() {
+fn fault_waits_for_its_operation() {
     let emulator = Emulator::start().unwrap();
     emulator.inject(Fault::respond(500).on(Operation::Revoke));
     let path = format!("/identities/{}/:revokeAccessTokens", encoded(&create(&emulator)));
@@ -79,7 +79,7 @@ fn a_fault_waits_for_its_operation() {
 }
 
 #[test]
-fn delay_holds_the_answer_back() {
+fn fault_delay_holds_the_response_back() {
     let emulator = Emulator::start().unwrap();
     emulator.inject(Fault::delay(Duration::from_millis(50)));
     let start = Instant::now();
@@ -88,7 +88,7 @@ fn delay_holds_the_answer_back() {
 }
 
 #[test]
-fn truncate_promises_more_than_it_sends() {
+fn fault_truncate_promises_more_than_it_sends() {
     let emulator = Emulator::start().unwrap();
     emulator.inject(Fault::truncate_body());
     let mut stream = connect(&emulator);
@@ -113,7 +113,7 @@ fn truncate_promises_more_than_it_sends() {
 }
 
 #[test]
-fn stall_hangs_until_the_client_leaves() {
+fn fault_stall_hangs_until_the_client_leaves() {
     let emulator = Emulator::start().unwrap();
     emulator.inject(Fault::stall());
     emulator.inject(Fault::stall_body());
@@ -129,7 +129,7 @@ fn stall_hangs_until_the_client_leaves() {
     let mut half = connect(&emulator);
     half.get_mut().write_all(request.as_bytes()).unwrap();
     half.get_ref().set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-    let error = super::read_answer(&mut half).unwrap_err();
+    let error = super::read_response(&mut half).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
     until(|| emulator.users().len() == 1);
 
@@ -138,7 +138,7 @@ fn stall_hangs_until_the_client_leaves() {
 }
 
 #[test]
-fn drip_sends_byte_by_byte() {
+fn fault_drip_sends_byte_by_byte() {
     let emulator = Emulator::start().unwrap();
     emulator.inject(Fault::drip(Duration::from_millis(2)));
     let mut stream = connect(&emulator);
@@ -153,14 +153,14 @@ fn drip_sends_byte_by_byte() {
 }
 
 #[test]
-fn a_tenth_of_many_calls_can_fail_in_mixed_ways() {
+fn faults_let_a_tenth_of_many_calls_fail_in_mixed_ways() {
     let emulator = Emulator::start().unwrap();
     for status in [500, 502, 503, 429] {
         emulator.inject(Fault::respond(status).every(50));
     }
     emulator.inject(Fault::drop_after_processing().every(50));
     let outcomes: Vec<Option<u16>> =
-        (0..1_000).map(|_| try_create(&emulator).ok().map(|answer| answer.status)).collect();
+        (0..1_000).map(|_| try_create(&emulator).ok().map(|response| response.status)).collect();
     let count = |wanted: Option<u16>| outcomes.iter().filter(|seen| **seen == wanted).count();
     for failure in [Some(500), Some(502), Some(503), Some(429), None] {
         assert!((18..=20).contains(&count(failure)), "{failure:?}: {}", count(failure));
@@ -169,7 +169,7 @@ fn a_tenth_of_many_calls_can_fail_in_mixed_ways() {
 }
 
 #[test]
-fn every_third_request_twice() {
+fn fault_strikes_every_third_request_twice() {
     let emulator = Emulator::start().unwrap();
     emulator.inject(Fault::respond(503).every(3).times(2));
     let statuses: Vec<u16> =
@@ -179,7 +179,7 @@ fn every_third_request_twice() {
 
 /// Its own framing stands where it is given, and a success may have a body.
 #[test]
-fn a_prescribed_length_is_the_only_one() {
+fn fault_respond_with_a_length_sends_no_other() {
     let emulator = Emulator::start().unwrap();
     for (header, body) in [
         (("X-Other", "a"), "{}"),

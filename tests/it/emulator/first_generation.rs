@@ -6,11 +6,11 @@ use acs_identity::emulator::{Emulator, Operation};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{Answer, VERSION, call, encoded};
+use super::{Response, VERSION, call, encoded};
 
 const FIRST: &str = "api-version=2020-07-20-preview2";
 
-fn ask(emulator: &Emulator, method: &'static str, path: &str, body: &str) -> Answer {
+fn ask(emulator: &Emulator, method: &'static str, path: &str, body: &str) -> Response {
     let mut call = call(method, format!("{path}?{FIRST}"), body);
     call.date_header = "date";
     if method == "PATCH" {
@@ -26,12 +26,12 @@ fn create(emulator: &Emulator) -> (String, String) {
 }
 
 fn issue(emulator: &Emulator, path: &str) -> String {
-    let answer = ask(emulator, "POST", &format!("{path}/token"), r#"{"scopes":["chat"]}"#);
-    answer.text("token").to_owned()
+    let response = ask(emulator, "POST", &format!("{path}/token"), r#"{"scopes":["chat"]}"#);
+    response.text("token").to_owned()
 }
 
 #[test]
-fn each_step_of_the_quickstart_has_the_shape_of_2020() {
+fn preview_of_2020_has_its_own_shape_in_each_step() {
     let emulator = Emulator::start().unwrap();
     let created = ask(&emulator, "POST", "/identities", "");
     let id = created.text("id");
@@ -57,7 +57,7 @@ fn each_step_of_the_quickstart_has_the_shape_of_2020() {
 }
 
 #[test]
-fn tokens_issued_before_an_instant_are_revoked() {
+fn preview_of_2020_revokes_tokens_issued_before_an_instant() {
     let emulator = Emulator::start().unwrap();
     let (_, path) = create(&emulator);
     let revoke = |instant: SystemTime| {
@@ -81,32 +81,32 @@ fn tokens_issued_before_an_instant_are_revoked() {
 }
 
 #[test]
-fn a_revocation_has_a_content_type_and_a_date() {
+fn preview_of_2020_wants_a_content_type_and_a_date_to_revoke() {
     let emulator = Emulator::start().unwrap();
     let (_, path) = create(&emulator);
     let as_json = call("PATCH", format!("{path}?{FIRST}"), "{}");
     assert_eq!(as_json.send(&emulator).status, 415);
-    let answer = ask(&emulator, "PATCH", &path, r#"{"tokensValidFrom":"yesterday"}"#);
-    assert_eq!((answer.status, answer.text("target")), (400, "tokensValidFrom"));
+    let response = ask(&emulator, "PATCH", &path, r#"{"tokensValidFrom":"yesterday"}"#);
+    assert_eq!((response.status, response.text("target")), (400, "tokensValidFrom"));
 }
 
 #[test]
-fn scopes_and_errors_are_those_of_2020() {
+fn preview_of_2020_has_its_own_scopes_and_errors() {
     let emulator = Emulator::start().unwrap();
     let (id, path) = create(&emulator);
     let token = format!("{path}/token");
-    let answer = ask(&emulator, "POST", &token, r#"{"scopes":["voip.join"]}"#);
-    assert_eq!((answer.status, answer.text("target")), (400, "scopes"));
+    let response = ask(&emulator, "POST", &token, r#"{"scopes":["voip.join"]}"#);
+    assert_eq!((response.status, response.text("target")), (400, "scopes"));
     // Newer members are ignored.
     let body = r#"{"scopes":["chat"],"expiresInMinutes":1}"#;
     assert_eq!(ask(&emulator, "POST", &token, body).status, 200);
     let issue = format!("/identities/{}/:issueAccessToken?{VERSION}", encoded(&id));
-    let answer = call("POST", issue, r#"{"scopes":["pstn"]}"#).send(&emulator);
-    assert_eq!((answer.status, answer.text("code")), (400, "ValidationError"));
+    let response = call("POST", issue, r#"{"scopes":["pstn"]}"#).send(&emulator);
+    assert_eq!((response.status, response.text("code")), (400, "ValidationError"));
 }
 
 #[test]
-fn paths_of_one_generation_do_not_exist_in_the_other() {
+fn preview_of_2020_has_its_own_paths() {
     let emulator = Emulator::start().unwrap();
     let (_, path) = create(&emulator);
     let scopes = r#"{"scopes":["chat"]}"#;
@@ -115,21 +115,21 @@ fn paths_of_one_generation_do_not_exist_in_the_other() {
         ("POST", &format!("{path}/:revokeAccessTokens"), ""),
         ("POST", "/teamsUser/:exchangeAccessToken", "{}"),
     ] {
-        let answer = ask(&emulator, method, path, body);
-        assert_eq!((answer.status, answer.body.as_str()), (404, ""), "{path}");
+        let response = ask(&emulator, method, path, body);
+        assert_eq!((response.status, response.body.as_str()), (404, ""), "{path}");
         let refusal = emulator.requests().pop().unwrap().refusal().unwrap().to_owned();
         assert_eq!(refusal, "the path is that of another api-version, not of 2020-07-20-preview2");
     }
     for (method, path) in [("POST", format!("{path}/token")), ("PATCH", path.clone())] {
-        let answer = call(method, format!("{path}?{VERSION}"), scopes).send(&emulator);
-        assert_eq!((answer.status, answer.body.as_str()), (404, ""), "{path}");
+        let response = call(method, format!("{path}?{VERSION}"), scopes).send(&emulator);
+        assert_eq!((response.status, response.body.as_str()), (404, ""), "{path}");
         let refusal = emulator.requests().pop().unwrap().refusal().unwrap().to_owned();
         assert_eq!(
             refusal,
             "the path is that of 2020-07-20-preview2 api-version, not of 2023-10-01"
         );
         // A version is judged before the path.
-        let answer = call(method, format!("{path}?api-version=x"), scopes).send(&emulator);
-        assert_eq!(answer.text("code"), "UnsupportedApiVersion");
+        let response = call(method, format!("{path}?api-version=x"), scopes).send(&emulator);
+        assert_eq!(response.text("code"), "UnsupportedApiVersion");
     }
 }

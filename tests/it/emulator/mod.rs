@@ -12,12 +12,13 @@ use sha2::{Digest, Sha256};
 
 use crate::support::PATIENCE;
 
-mod answers;
 mod authentication;
 mod connections;
+mod control;
 mod errors;
 mod faults;
 mod first_generation;
+mod responses;
 mod tls;
 mod upkeep;
 
@@ -34,9 +35,9 @@ struct Call {
     headers: String,
 }
 
-/// An answer with its headers as they were sent, and its body without chunks.
+/// A response with its headers as they were sent, and its body without chunks.
 #[derive(Debug)]
-struct Answer {
+struct Response {
     status: u16,
     headers: Vec<(String, String)>,
     body: String,
@@ -85,12 +86,12 @@ impl Call {
     }
 
     /// Sends it on a connection of its own.
-    fn send(&self, emulator: &Emulator) -> Answer {
+    fn send(&self, emulator: &Emulator) -> Response {
         exchange(emulator, &self.signed(emulator)).unwrap()
     }
 }
 
-impl Answer {
+impl Response {
     fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
         let header = headers.find(|(sent, _)| sent.eq_ignore_ascii_case(name));
@@ -111,13 +112,13 @@ fn connect(emulator: &Emulator) -> BufReader<TcpStream> {
     BufReader::new(stream)
 }
 
-fn exchange(emulator: &Emulator, request: &str) -> io::Result<Answer> {
+fn exchange(emulator: &Emulator, request: &str) -> io::Result<Response> {
     let mut stream = connect(emulator);
     stream.get_mut().write_all(request.as_bytes())?;
-    read_answer(&mut stream)
+    read_response(&mut stream)
 }
 
-fn read_answer(stream: &mut BufReader<TcpStream>) -> io::Result<Answer> {
+fn read_response(stream: &mut BufReader<TcpStream>) -> io::Result<Response> {
     let status = read_line(stream)?.split(' ').nth(1).unwrap().parse().unwrap();
     let mut headers = Vec::new();
     loop {
@@ -125,9 +126,9 @@ fn read_answer(stream: &mut BufReader<TcpStream>) -> io::Result<Answer> {
         let Some((name, value)) = line.split_once(": ") else { break };
         headers.push((name.to_owned(), value.to_owned()));
     }
-    let mut answer = Answer { status, headers, body: String::new() };
+    let mut response = Response { status, headers, body: String::new() };
     let mut body = Vec::new();
-    if answer.header("transfer-encoding") == Some("chunked") {
+    if response.header("transfer-encoding") == Some("chunked") {
         loop {
             let size = usize::from_str_radix(&read_line(stream)?, 16).unwrap();
             let mut chunk = vec![0; size];
@@ -138,12 +139,12 @@ fn read_answer(stream: &mut BufReader<TcpStream>) -> io::Result<Answer> {
                 break;
             }
         }
-    } else if let Some(length) = answer.header("content-length") {
+    } else if let Some(length) = response.header("content-length") {
         body = vec![0; length.parse().unwrap()];
         stream.read_exact(&mut body)?;
     }
-    answer.body = String::from_utf8(body).unwrap();
-    Ok(answer)
+    response.body = String::from_utf8(body).unwrap();
+    Ok(response)
 }
 
 fn read_line(stream: &mut BufReader<TcpStream>) -> io::Result<String> {

@@ -52,7 +52,7 @@ fn create(agent: &ureq::Agent, endpoint: &str) -> Result<u16, ureq::Error> {
 }
 
 #[test]
-fn a_client_that_trusts_the_certificate_is_served() {
+fn tls_client_that_trusts_the_certificate_is_served() {
     let (emulator, root) = emulator();
     emulator.accept_bearer_token("t");
     assert!(emulator.connection_string().starts_with("endpoint=https://127.0.0.1:"));
@@ -76,7 +76,7 @@ fn a_client_that_trusts_the_certificate_is_served() {
 }
 
 #[test]
-fn the_record_tells_of_a_client_that_does_not_trust_it() {
+fn tls_client_that_does_not_trust_the_certificate_is_recorded() {
     let ((emulator, _), (_, root_of_another)) = (emulator(), emulator());
     let refusals = || -> Vec<String> {
         let requests = emulator.requests();
@@ -100,7 +100,7 @@ fn the_record_tells_of_a_client_that_does_not_trust_it() {
 }
 
 #[test]
-fn a_client_that_speaks_plain_http_is_told_so_in_plain_http() {
+fn tls_is_missed_in_plain_http() {
     let (emulator, _) = emulator();
     let address = emulator.endpoint().replace("https://", "");
     let mut stream = TcpStream::connect(address).unwrap();

@@ -42,7 +42,6 @@ fn fault(spec: &str) -> Result<Fault, String> {
 fn parse_operation(name: &str) -> Result<Option<Operation>, String> {
     Ok(Some(match name {
         "create" => Operation::Create,
-        "get" => Operation::Get,
         "delete" => Operation::Delete,
         "issue" => Operation::Issue,
         "revoke" => Operation::Revoke,
