@@ -132,7 +132,8 @@ impl Connection<'_> {
             Err(Failure::Gone(error)) => Err(error),
             Err(Failure::Refused(status, reason)) => {
                 let response = self.state.refuse(Refusal::text(status, reason), request);
-                self.send(&response.encode(false, false, true).whole())?;
+                let (bytes, _) = response.encode(false, false, true);
+                self.send(&bytes)?;
                 self.linger()?;
                 Ok(false)
             }
@@ -142,7 +143,7 @@ impl Connection<'_> {
     fn respond(&mut self, request: Request) -> io::Result<bool> {
         let (is_http_10, is_bodiless) =
             (request.version == Version::HTTP_10, request.method == Method::HEAD);
-        let (is_unread, closes) = (request.has_unread_body(), request.closes());
+        let closes = request.closes();
         let (response, effect) = self.state.handle(request);
         let Some(response) = response else {
             if let Some(Effect::Stall) = effect {
@@ -150,30 +151,30 @@ impl Connection<'_> {
             }
             return Ok(false);
         };
-        let closes = closes || is_unread || response.closes();
-        let encoded = response.encode(is_http_10, is_bodiless, closes);
+        let closes = closes || response.closes();
+        let (bytes, half) = response.encode(is_http_10, is_bodiless, closes);
         match effect {
             Some(Effect::Truncate) => {
-                self.send(&encoded.first_half())?;
+                self.send(bytes.get(..half).unwrap_or_default())?;
                 return Ok(false);
             }
             Some(Effect::StallBody) => {
-                self.send(&encoded.first_half())?;
+                self.send(bytes.get(..half).unwrap_or_default())?;
                 self.pause(None)?;
             }
             Some(Effect::Drip(interval)) => {
-                for byte in encoded.whole() {
+                for byte in bytes {
                     self.pause(Some(interval))?;
                     self.send(&[byte])?;
                 }
             }
             Some(Effect::Delay(time)) => {
                 self.pause(Some(time))?;
-                self.send(&encoded.whole())?;
+                self.send(&bytes)?;
             }
-            _ => self.send(&encoded.whole())?,
+            _ => self.send(&bytes)?,
         }
-        if is_unread {
+        if is_bodiless {
             self.linger()?;
         }
         Ok(!closes)

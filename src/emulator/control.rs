@@ -5,10 +5,12 @@ use std::net::IpAddr;
 use serde_json::{Map, Value, json};
 use ureq::http::{Method, header};
 
+use super::date::dotnet_rfc3339;
 use super::fault::Fault;
 use super::fault::words::parse_time;
 use super::request::{Operation, Request};
 use super::response::{Refusal, Response};
+use super::service::IssuedToken;
 use super::state::Live;
 
 /// Ends of names that the public DNS does not have.
@@ -33,7 +35,7 @@ pub(super) fn respond(live: &mut Live, request: &Request) -> Option<Result<Respo
             Ok(())
         }
         (&Method::POST, "users") => {
-            values(request).map(|ids| ids.iter().for_each(|id| live.service.add_user(id)))
+            values(request).map(|ids| ids.iter().for_each(|id| live.service.users.add(id)))
         }
         _ => return Some(Err(Refusal::text(404, UNKNOWN))),
     };
@@ -44,15 +46,20 @@ pub(super) fn respond(live: &mut Live, request: &Request) -> Option<Result<Respo
 fn health(live: &Live) -> Value {
     json!({
         "requests": request_counts(live),
-        "users": live.service.user_count(),
+        "users": live.service.users.len(),
         "pendingFaults": live.faults.pending().count(),
     })
 }
 
 fn state(live: &Live) -> Value {
+    let users = &live.service.users;
+    let tokens = |id: &String| users.valid_tokens(id, live.now()).unwrap_or_default();
+    let token = |token: IssuedToken| json!({"scopes": token.scopes(), "expiresOn": dotnet_rfc3339(token.expires_on())});
+    let user =
+        |id| json!({"id": id, "tokens": tokens(&id).into_iter().map(token).collect::<Value>()});
     json!({
         "requests": request_counts(live),
-        "users": live.service.users_json(live.now()),
+        "users": users.ids().into_iter().map(user).collect::<Value>(),
         "pendingFaults": live.faults.pending().map(Fault::to_string).collect::<Value>(),
     })
 }
@@ -69,7 +76,7 @@ fn clock(live: &mut Live, request: &Request) -> Result<(), String> {
 }
 
 fn expire_tokens(live: &mut Live, request: &Request) -> Result<(), String> {
-    let unknown = values(request)?.into_iter().find(|id| !live.service.expire_tokens(id));
+    let unknown = values(request)?.into_iter().find(|id| !live.service.users.revoke(id, None));
     unknown.map_or(Ok(()), |id| Err(format!("there is no user {id:?}")))
 }
 

@@ -224,7 +224,7 @@ mod tests {
         let mut queue = Faults::new(faults);
         let struck = operations.iter().map(|(operation, id)| {
             let (operation, id) = (*operation, (*id).to_owned());
-            queue.next(Some(&Route { operation, id, dialect: None }))
+            queue.next(Some(&Route { operation, id, is_first: None }))
         });
         struck
             .map(|fault| match fault.map(|fault| fault.effect) {

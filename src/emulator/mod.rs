@@ -183,7 +183,7 @@ impl Emulator {
     /// Returns the ids of the users that exist now, in the order of their creation.
     #[must_use]
     pub fn users(&self) -> Vec<String> {
-        self.live().service.users()
+        self.live().service.users.ids()
     }
 
     /// Returns the valid tokens of a user, oldest first, or `None` if there is no such user.
@@ -206,7 +206,7 @@ impl Emulator {
     #[must_use]
     pub fn tokens_of(&self, user: &str) -> Option<Vec<IssuedToken>> {
         let live = self.live();
-        live.service.tokens_of(user, live.now())
+        live.service.users.valid_tokens(user, live.now())
     }
 
     /// Checks that a token was issued here, has not expired, was not revoked, and its user still
@@ -232,13 +232,13 @@ impl Emulator {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn add_user(&self, id: &str) {
-        self.live().service.add_user(id);
+        self.live().service.users.add(id);
     }
 
     /// Makes all tokens of a user invalid, as if they had expired. Returns whether there is such a user.
     #[must_use = "`false` means that there is no such user"]
     pub fn expire_tokens(&self, user: &str) -> bool {
-        self.live().service.expire_tokens(user)
+        self.live().service.users.revoke(user, None)
     }
 
     /// Forgets all users, tokens, recorded requests and their numbers, and restores the clock and the
@@ -265,12 +265,12 @@ impl Emulator {
         let expires_on = now.checked_add(ENTRA_TOKEN_LIFE).unwrap_or(now);
         let (app_id, object_id) = (app_id.into(), user_object_id.into());
         let user = TeamsUser { app_id, object_id, expires_on };
-        live.service.accept_teams_token(token.into(), user);
+        live.service.entra_tokens.insert(token.into(), user);
     }
 
     /// Makes all operations accept `Authorization: Bearer` with this token in place of a signature.
     pub fn accept_bearer_token(&self, token: impl Into<String>) {
-        self.live().service.accept_bearer_token(token.into());
+        self.live().service.bearer_tokens.insert(token.into());
     }
 
     /// Moves the emulator's clock forward: tokens expire, dates of requests become stale.

@@ -4,6 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use ureq::http::{HeaderMap, Method, Version, header};
 
+use super::response::Refusal;
+
 /// An operation of the identity service, as faults and records name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -49,46 +51,26 @@ pub(super) struct Request {
 }
 
 /// Where method and path lead.
-#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Route {
     pub(super) operation: Operation,
     /// Empty where the path has none.
     pub(super) id: String,
-    pub(super) dialect: Option<Dialect>,
+    /// Whether only the preview of 2020 has it, or only what came after it.
+    pub(super) is_first: Option<bool>,
 }
 
-/// The api-versions to which a route is limited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dialect {
-    /// The preview of 2020.
-    First,
-    /// All that came after it.
-    Present,
-}
+/// The method, the path, the operation, and whether only the preview of 2020 has it or its successors do.
+type Pattern = (Method, &'static [&'static str], Operation, Option<bool>);
 
-/// Why a request leads nowhere.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Unrouted {
-    /// The path exists, the method does not: the `Allow` header of the response.
-    WrongMethod(String),
-    UnknownPath,
-}
-
-type Pattern = (Method, &'static [&'static str], Operation, Option<Dialect>);
-
-const ROUTES: [Pattern; 7] = {
-    const FIRST: Option<Dialect> = Some(Dialect::First);
-    const PRESENT: Option<Dialect> = Some(Dialect::Present);
-    [
-        (Method::POST, &["identities"], Operation::Create, None),
-        (Method::DELETE, &["identities", ID], Operation::Delete, None),
-        (Method::PATCH, &["identities", ID], Operation::Revoke, FIRST),
-        (Method::POST, &["identities", ID, "token"], Operation::Issue, FIRST),
-        (Method::POST, &["identities", ID, ":issueAccessToken"], Operation::Issue, PRESENT),
-        (Method::POST, &["identities", ID, ":revokeAccessTokens"], Operation::Revoke, PRESENT),
-        (Method::POST, &["teamsUser", ":exchangeAccessToken"], Operation::Exchange, PRESENT),
-    ]
-};
+const ROUTES: [Pattern; 7] = [
+    (Method::POST, &["identities"], Operation::Create, None),
+    (Method::DELETE, &["identities", ID], Operation::Delete, None),
+    (Method::PATCH, &["identities", ID], Operation::Revoke, Some(true)),
+    (Method::POST, &["identities", ID, "token"], Operation::Issue, Some(true)),
+    (Method::POST, &["identities", ID, ":issueAccessToken"], Operation::Issue, Some(false)),
+    (Method::POST, &["identities", ID, ":revokeAccessTokens"], Operation::Revoke, Some(false)),
+    (Method::POST, &["teamsUser", ":exchangeAccessToken"], Operation::Exchange, Some(false)),
+];
 
 /// Stands for any segment that is not empty.
 const ID: &str = "{id}";
@@ -137,33 +119,36 @@ impl Request {
     }
 
     /// As ASP.NET routes: in any case, and with a slash at the end or without.
-    pub(super) fn route(&self) -> Result<Route, Unrouted> {
-        let path = self.path().strip_prefix('/').ok_or(Unrouted::UnknownPath)?;
-        let path = path.strip_suffix('/').unwrap_or(path);
+    pub(super) fn route(&self) -> Result<Route, Refusal> {
+        const UNKNOWN: &str = "the signature or token is accepted, but the emulator has identities only: no operation has this path";
+
         // Split first, decode each segment once: an id may hold an escaped slash.
-        let segments: Option<Vec<String>> = path.split('/').map(percent_decoded).collect();
-        let segments = segments.ok_or(Unrouted::UnknownPath)?;
+        let path = self.path().strip_prefix('/').unwrap_or("*");
+        let segments = path.strip_suffix('/').unwrap_or(path).split('/').map(percent_decoded);
+        let segments: Vec<String> = segments.collect::<Option<_>>().unwrap_or_default();
         let is_match = |(name, segment): (&&str, &String)| match *name {
             ID => !segment.is_empty(),
             name => name.eq_ignore_ascii_case(segment),
         };
-        let matches = |names: &[&str]| {
-            names.len() == segments.len() && names.iter().zip(&segments).all(is_match)
-        };
         let mut allowed = Vec::new();
-        for (method, names, operation, dialect) in ROUTES.iter().filter(|it| matches(it.1)) {
-            if *method == self.method {
-                let id = names.iter().position(|name| *name == ID);
-                let id = id.and_then(|id| segments.get(id)).cloned().unwrap_or_default();
-                return Ok(Route { operation: *operation, id, dialect: *dialect });
+        for (method, names, operation, is_first) in ROUTES {
+            if names.len() != segments.len() || !names.iter().zip(&segments).all(is_match) {
+                continue;
             }
-            allowed.push(method.as_str());
+            if method == self.method {
+                let has_id = names.get(1) == Some(&ID);
+                let id = segments.get(1).filter(|_| has_id).cloned().unwrap_or_default();
+                return Ok(Route { operation, id, is_first });
+            }
+            allowed.push(method.to_string());
         }
-        Err(if allowed.is_empty() {
-            Unrouted::UnknownPath
-        } else {
-            Unrouted::WrongMethod(allowed.join(", "))
-        })
+        // Ours: an empty body, as web servers respond where no operation is.
+        if allowed.is_empty() {
+            return Err(Refusal::empty(404, UNKNOWN));
+        }
+        let refusal = Refusal::empty(405, "the path takes another method");
+        let response = refusal.response.with_header("Allow", allowed.join(", "));
+        Err(Refusal { response, ..refusal })
     }
 
     pub(super) fn operation(&self) -> Option<Operation> {
@@ -184,21 +169,16 @@ impl Request {
         (!is_chunked).then_some((501, "the only Transfer-Encoding known here is chunked"))
     }
 
-    /// Whether the connection closes after the response.
+    /// Whether the connection closes after the response. ureq-proto reads no body after a HEAD or a CONNECT,
+    /// so what follows may be one.
     pub(super) fn closes(&self) -> bool {
         let says = |token| {
             let values = self.headers.get_all(header::CONNECTION).iter();
             has_token(values.filter_map(|value| value.to_str().ok()), token)
         };
-        says("close") || (self.version == Version::HTTP_10 && !says("keep-alive"))
-    }
-
-    /// Whether a body follows that is not read: ureq-proto reads none after a HEAD or a CONNECT.
-    pub(super) fn has_unread_body(&self) -> bool {
-        let length = self.headers.get(header::CONTENT_LENGTH);
-        matches!(self.method, Method::HEAD | Method::CONNECT)
-            && (length.is_some_and(|length| length != "0")
-                || self.headers.contains_key(header::TRANSFER_ENCODING))
+        says("close")
+            || (self.version == Version::HTTP_10 && !says("keep-alive"))
+            || matches!(self.method, Method::HEAD | Method::CONNECT)
     }
 }
 
@@ -235,8 +215,9 @@ mod tests {
         Request { method, target: target.to_owned(), ..Request::unreadable() }
     }
 
-    fn route(operation: Operation, id: &str, dialect: Option<Dialect>) -> Route {
-        Route { operation, id: id.to_owned(), dialect }
+    fn found(method: Method, target: &str) -> Option<(Operation, String, Option<bool>)> {
+        let route = request(method, target).route().ok()?;
+        Some((route.operation, route.id, route.is_first))
     }
 
     #[test]
@@ -249,26 +230,25 @@ mod tests {
             "/identities/8:acs:A_b/:issueAccessToken/?api-version=x",
             "http://127.0.0.1:1/identities/8%3Aacs%3AA_b/:issueAccessToken",
         ] {
-            let expected = route(Operation::Issue, "8:acs:A_b", Some(Dialect::Present));
-            assert_eq!(request(Method::POST, target).route(), Ok(expected), "{target}");
+            let expected = (Operation::Issue, "8:acs:A_b".to_owned(), Some(false));
+            assert_eq!(found(Method::POST, target), Some(expected), "{target}");
         }
-        let created = route(Operation::Create, "", None);
-        assert_eq!(request(Method::POST, "/IDENTITIES/").route(), Ok(created));
+        let created = (Operation::Create, String::new(), None);
+        assert_eq!(found(Method::POST, "/IDENTITIES/"), Some(created));
     }
 
     #[test]
     fn route_has_an_id_that_is_decoded_once_and_after_splitting() {
-        let found = request(Method::DELETE, "/identities/a%2Fb%253A").route();
-        assert_eq!(found, Ok(route(Operation::Delete, "a/b%3A", None)));
+        let deleted = (Operation::Delete, "a/b%3A".to_owned(), None);
+        assert_eq!(found(Method::DELETE, "/identities/a%2Fb%253A"), Some(deleted));
     }
 
     #[test]
     fn route_of_2020_is_known() {
-        let first = Some(Dialect::First);
-        let found = request(Method::POST, "/identities/8%3Aacs%3Aa/token").route();
-        assert_eq!(found, Ok(route(Operation::Issue, "8:acs:a", first)));
-        let found = request(Method::PATCH, "/identities/8:acs:a").route();
-        assert_eq!(found, Ok(route(Operation::Revoke, "8:acs:a", first)));
+        let issue = (Operation::Issue, "8:acs:a".to_owned(), Some(true));
+        assert_eq!(found(Method::POST, "/identities/8%3Aacs%3Aa/token"), Some(issue));
+        let revoke = (Operation::Revoke, "8:acs:a".to_owned(), Some(true));
+        assert_eq!(found(Method::PATCH, "/identities/8:acs:a"), Some(revoke));
     }
 
     #[test]
@@ -284,11 +264,12 @@ mod tests {
             "*",
             "/x%",
         ] {
-            let found = request(Method::POST, target).route();
-            assert_eq!(found, Err(Unrouted::UnknownPath), "{target}");
+            let refusal = request(Method::POST, target).route().map(|it| it.operation).unwrap_err();
+            assert_eq!(refusal.response.status, 404, "{target}");
         }
-        let found = request(Method::PUT, "/identities/8:acs:a").route();
-        assert_eq!(found, Err(Unrouted::WrongMethod("DELETE, PATCH".to_owned())));
+        let refusal = request(Method::PUT, "/identities/8:acs:a").route().map(|it| it.id);
+        let response = refusal.unwrap_err().response;
+        assert_eq!((response.status, response.header("Allow")), (405, Some("DELETE, PATCH")));
     }
 
     #[test]

@@ -1,16 +1,11 @@
 //! A response: its status, its headers in the spelling of the real service, its bytes.
 
 use std::fmt;
-use std::time::SystemTime;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD_NO_PAD;
 use serde_json::json;
 use ureq::http::StatusCode;
 
-use super::random::Random;
 use super::request::has_token;
-use crate::timestamp;
 
 /// What is sent back for one request, framed by its length unless its headers say otherwise.
 #[derive(Clone)]
@@ -30,12 +25,6 @@ pub(super) struct Refusal {
     pub(super) is_advertising: bool,
 }
 
-/// The bytes of a response.
-pub(super) struct Encoded {
-    pub(super) head: Vec<u8>,
-    pub(super) body: Vec<u8>,
-}
-
 impl Response {
     pub(super) fn new(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: Vec::new(), is_chunked: false }
@@ -51,35 +40,6 @@ impl Response {
         self
     }
 
-    /// Adds the headers of every response, unless it has its own.
-    pub(super) fn with_common_headers(
-        mut self,
-        advertised: Option<&str>,
-        client_request_id: Option<&str>,
-        now: SystemTime,
-        random: &mut Random,
-    ) -> Self {
-        let vector = BASE64_STANDARD_NO_PAD.encode(random.bytes::<2>());
-        let reference = BASE64_STANDARD_NO_PAD.encode(random.bytes::<4>());
-        let common = [
-            ("api-supported-versions", advertised.map(str::to_owned)),
-            ("Date", timestamp::http_date(now)),
-            ("MS-CV", Some(format!("{vector}.2.0"))),
-            ("Request-Context", Some("appId=".to_owned())),
-            ("Strict-Transport-Security", Some("max-age=31536000;includeSubDomains".to_owned())),
-            ("X-Azure-Ref", Some(format!("0{reference}"))),
-            ("X-Cache", Some("CONFIG_NOCACHE".to_owned())),
-            ("x-ms-client-request-id", client_request_id.map(str::to_owned)),
-            // Ours: the form is the service's, the number means nothing.
-            ("X-Processing-Time", Some("1ms".to_owned())),
-        ];
-        for (name, value) in common {
-            let Some(value) = value.filter(|_| self.header(name).is_none()) else { continue };
-            self.headers.push((name.to_owned(), value));
-        }
-        self
-    }
-
     /// Whether its own headers end the connection.
     pub(super) fn closes(&self) -> bool {
         let is_connection = |name: &str| name.eq_ignore_ascii_case("connection");
@@ -87,8 +47,14 @@ impl Response {
         has_token(lines.map(|(_, value)| value.as_str()), "close")
     }
 
-    /// Writes it down. An old client is spared the chunks; `is_bodiless` is for HEAD.
-    pub(super) fn encode(&self, is_http_10: bool, is_bodiless: bool, closes: bool) -> Encoded {
+    /// Its bytes, and how many of them are half: up to the middle of the body, or of the head if there is no
+    /// body. An old client is spared the chunks; `is_bodiless` is for HEAD.
+    pub(super) fn encode(
+        &self,
+        is_http_10: bool,
+        is_bodiless: bool,
+        closes: bool,
+    ) -> (Vec<u8>, usize) {
         let reason = StatusCode::from_u16(self.status).ok();
         let reason = reason.and_then(|status| status.canonical_reason()).unwrap_or("Unknown");
         let mut head = format!("HTTP/1.1 {} {reason}\r\n", self.status);
@@ -112,10 +78,11 @@ impl Response {
         if is_bodiless {
             body.clear();
         }
-        Encoded { head: head.into_bytes(), body }
+        let half = if body.is_empty() { head.len() / 2 } else { head.len() + body.len() / 2 };
+        ([head.as_bytes(), &body].concat(), half)
     }
 
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
         headers.find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
@@ -176,21 +143,6 @@ impl Refusal {
     }
 }
 
-impl Encoded {
-    pub(super) fn whole(&self) -> Vec<u8> {
-        [&*self.head, &self.body].concat()
-    }
-
-    /// Up to the middle of the body, or of the head where there is no body.
-    pub(super) fn first_half(&self) -> Vec<u8> {
-        let half = |part: &[u8]| part.get(..part.len() / 2).unwrap_or_default().to_owned();
-        if self.body.is_empty() {
-            return half(&self.head);
-        }
-        [&*self.head, &half(&self.body)].concat()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,9 +150,8 @@ mod tests {
     #[test]
     fn response_is_cut_within_its_body_or_its_head() {
         let cut = |response: Response| {
-            let encoded = response.encode(false, false, false);
-            let half = String::from_utf8(encoded.first_half()).unwrap();
-            (half, encoded.whole().len())
+            let (bytes, half) = response.encode(false, false, false);
+            (String::from_utf8(bytes[..half].to_owned()).unwrap(), bytes.len())
         };
         let (half, _) = cut(Response::json(200, "0123456"));
         assert!(half.ends_with("\r\n\r\n012"), "{half}");

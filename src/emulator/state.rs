@@ -67,35 +67,26 @@ impl State {
         let mut live = self.live();
         let now = live.now();
         if let Some(outcome) = control::respond(&mut live, &request) {
-            let (response, refusal) = match outcome {
-                Ok(response) => (response, None),
-                Err(refusal) => (refusal.response, Some(refusal.reason)),
-            };
-            let response = live.service.with_common_headers(response, None, &request, now);
+            let (response, refusal) = live.service.finish(outcome, None, &request, now);
             drop(live);
             // Not in the journal, which holds what the program under test did.
             self.observe(&RecordedRequest::new(request, now, Some(response.status), refusal));
             return (Some(response), None);
         }
         let fault = live.faults.next(request.route().ok().as_ref());
-        let (mut response, mut refusal) = (None, None);
+        let mut outcome = None;
         if fault.as_ref().is_none_or(|fault| fault.after_processing) {
-            let (processed, reason) = live.service.respond(&request, now);
-            (response, refusal) = (Some(processed), reason);
+            outcome = Some(live.service.respond(&request, now));
         }
         let effect = fault.map(|fault| fault.effect);
-        match &effect {
-            Some(Effect::Respond(canned)) => {
-                let canned = canned.clone();
-                let canned = live.service.with_common_headers(canned, None, &request, now);
-                (response, refusal) = (Some(canned), None);
-            }
-            Some(Effect::Drop | Effect::Stall) => response = None,
-            _ => {}
+        if let Some(Effect::Respond(canned)) = &effect {
+            outcome = Some(live.service.finish(Ok(canned.clone()), None, &request, now));
         }
+        let (response, refusal) = outcome.unzip();
+        let response = response.filter(|_| !matches!(effect, Some(Effect::Drop | Effect::Stall)));
         let status = response.as_ref().map(|response| response.status);
-        let record = RecordedRequest::new(request, now, status, refusal).struck(effect.is_some());
-        self.record(live, record);
+        let record = RecordedRequest::new(request, now, status, refusal.flatten());
+        self.record(live, record.struck(effect.is_some()));
         (response, effect)
     }
 
@@ -103,9 +94,8 @@ impl State {
     pub(super) fn refuse(&self, refusal: Refusal, request: Request) -> Response {
         let mut live = self.live();
         let now = live.now();
-        let response = live.service.with_common_headers(refusal.response, None, &request, now);
-        let status = Some(response.status);
-        self.record(live, RecordedRequest::new(request, now, status, Some(refusal.reason)));
+        let (response, refusal) = live.service.finish(Err(refusal), None, &request, now);
+        self.record(live, RecordedRequest::new(request, now, Some(response.status), refusal));
         response
     }
 

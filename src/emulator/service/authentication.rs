@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 
 use super::diagnosis;
-use super::key::{SharedKey, hmac_sha256};
+use super::key::SharedKey;
 use super::string_to_sign::Signed;
 use crate::emulator::request::Request;
 use crate::emulator::response::Refusal;
@@ -65,7 +65,7 @@ fn check(
 
     check_date(date_header, date, now)?;
     check_content_hash(content_hash, &request.body)?;
-    check_signature(&Signed { request, date, host, content_hash }, signature, key)
+    check_signature(&Signed::new(request, date, host, content_hash, key), request, signature, key)
 }
 
 /// The name of the date header that was signed, and the signature; or what is wrong, without any
@@ -151,17 +151,22 @@ fn check_content_hash(received: &str, body: &[u8]) -> Result<(), Refusal> {
     )))
 }
 
-fn check_signature(signed: &Signed<'_>, signature: &str, key: &SharedKey) -> Result<(), Refusal> {
+fn check_signature(
+    signed: &Signed,
+    request: &Request,
+    signature: &str,
+    key: &SharedKey,
+) -> Result<(), Refusal> {
     let Some(bytes) = BASE64_STANDARD.decode(signature).ok().filter(|bytes| bytes.len() == 32)
     else {
         let reason = after_colon(diagnosis::of_form(signature));
         return Err(denied(format!("the signature is not the base64 of 32 bytes{reason}")));
     };
-    let accepted = [Some(signed.expected()), signed.expected_without_port()];
-    if accepted.iter().flatten().any(|text| hmac_sha256(&key.bytes, text)[..] == bytes[..]) {
+    let is_right = |signed: Signed| signed.has_signature(&bytes);
+    if signed.has_signature(&bytes) || signed.without_port().is_some_and(is_right) {
         return Ok(());
     }
-    let reason = diagnosis::of_signature(signed, &bytes, key);
+    let reason = diagnosis::of_signature(signed, request, &bytes, key);
     Err(denied(format!("the signature does not match: {reason}")))
 }
 
@@ -180,6 +185,7 @@ fn denied(reason: impl Into<String>) -> Refusal {
 mod tests {
     use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method};
 
+    use super::super::key::hmac_sha256;
     use super::*;
 
     const DATE: &str = "Wed, 13 Apr 2022 18:09:12 GMT";

@@ -5,50 +5,55 @@ use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 
 use super::key::{SharedKey, hmac_sha256};
-use super::string_to_sign::{HASH_OF_NOTHING, Mistake, Part, STRING_TO_SIGN, Signed};
-use crate::emulator::request::percent_decoded;
+use super::string_to_sign::{HASH_OF_NOTHING, Signed};
+use crate::emulator::request::{Request, percent_decoded};
+
+/// A header of the official Java client: the string that it signed.
+const STRING_TO_SIGN: &str = "x-ms-hmac-string-to-sign-base64";
 
 const OTHER_SPACES: &str =
     "the JSON was hashed with other spaces than it was sent with: hash the bytes that are sent";
 
 /// Says why a signature does not match: a usual mistake, also one under a wrong key or with wrong
 /// line ends, or what the client tells.
-pub(super) fn of_signature(signed: &Signed<'_>, signature: &[u8], key: &SharedKey) -> String {
-    let (expected, mut mistakes) = (signed.expected(), signed.usual_mistakes(key));
-    // Each costs an HMAC, alone and in its pairs.
-    let is_none = |it: &Mistake| it.part != Part::Key && signed.text_with(&[it]) == expected;
-    mistakes.retain(|mistake| !is_none(mistake));
-    let is_general = |mistake: &&Mistake| matches!(mistake.part, Part::Key | Part::LineEnds);
-    let alone = mistakes.iter().map(|mistake| vec![mistake]);
-    let pairs = mistakes.iter().enumerate().filter(|(_, mistake)| is_general(mistake));
-    let pairs = pairs.flat_map(|(index, first)| {
-        let seconds = mistakes.iter().skip(index).filter(|second| second.part != first.part);
-        seconds.map(move |second| vec![first, second])
-    });
-    let made = alone.chain(pairs).find(|mistakes| signed.signs(key, mistakes, signature));
+pub(super) fn of_signature(
+    signed: &Signed,
+    request: &Request,
+    signature: &[u8],
+    key: &SharedKey,
+) -> String {
+    let expected = signed.text();
     let but = |text: &str| format!(", but {text:?} was signed");
-    if let Some(made) = made {
-        let names: Vec<&str> = made.iter().map(|mistake: &&Mistake| &*mistake.name).collect();
-        let text = signed.text_with(&made);
+    let mistakes =
+        |it: &Signed| [it.general_mistakes(key), it.mistakes_in_a_part(request)].concat();
+    let pairs = signed.general_mistakes(key).into_iter().flat_map(|(first, signed)| {
+        let named = move |(second, it)| (format!("{first}, and {second}"), it);
+        mistakes(&signed).into_iter().map(named)
+    });
+    let mut made = mistakes(signed).into_iter().chain(pairs);
+    if let Some((name, made)) = made.find(|(_, made)| made.has_signature(signature)) {
+        let text = made.text();
         let but = if text == expected { String::new() } else { but(&text) };
-        return format!("{}; the string to sign is {expected:?}{but}", names.join(", and "));
+        return format!("{name}; the string to sign is {expected:?}{but}");
     }
-    let told = signed.told_by_the_client();
-    let reason = match &told {
-        Some(told) if hmac_sha256(&key.bytes, told)[..] == *signature => {
-            format!("{} differs", signed.parts_unlike(told))
-        }
-        Some(told) if hmac_sha256(key.text.as_bytes(), told)[..] == *signature => format!(
-            "the access key was not decoded from base64, and {} differs",
-            signed.parts_unlike(told)
-        ),
-        Some(_) => "the key differs".to_owned(),
-        None => format!(
-            "the key or the string to sign differs (to learn which, send yours in base64 as {STRING_TO_SIGN})"
-        ),
+    // The string that the client says it signed.
+    let told = request.header(STRING_TO_SIGN).and_then(|told| BASE64_STANDARD.decode(told).ok());
+    let Some(told) = told.and_then(|bytes| String::from_utf8(bytes).ok()) else {
+        return format!(
+            "the key or the string to sign differs (to learn which, send yours in base64 as {STRING_TO_SIGN}); the string to sign is {expected:?}"
+        );
     };
-    let told = told.map(|told| format!("{}, as {STRING_TO_SIGN} says", but(&told)));
-    format!("{reason}; the string to sign is {expected:?}{}", told.unwrap_or_default())
+    let is_signed_with = |key: &[u8]| hmac_sha256(key, &told)[..] == *signature;
+    let reason = if is_signed_with(&key.bytes) {
+        format!("{} differs", signed.parts_unlike(&told))
+    } else if is_signed_with(key.text.as_bytes()) {
+        let unlike = signed.parts_unlike(&told);
+        format!("the access key was not decoded from base64, and {unlike} differs")
+    } else {
+        "the key differs".to_owned()
+    };
+    let but = but(&told);
+    format!("{reason}; the string to sign is {expected:?}{but}, as {STRING_TO_SIGN} says")
 }
 
 /// Says how a content hash was made, if not from the bytes that arrived.

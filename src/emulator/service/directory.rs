@@ -3,14 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use sha2::{Digest, Sha256};
-
-use super::token::{self, Claims};
+use super::token::IssuedToken;
 use crate::emulator::random::Random;
 
 /// Everything that a delete or a revoke can take away.
 #[derive(Debug, Default)]
-pub(super) struct Directory {
+pub(in crate::emulator) struct Directory {
     identities: HashMap<String, Identity>,
     created: u32,
     tokens_until_sweep: usize,
@@ -22,41 +20,6 @@ struct Identity {
     number: u32,
     /// By their numbers, so oldest first.
     tokens: BTreeMap<u64, IssuedToken>,
-}
-
-/// A token that was issued to a user, from [`Emulator::tokens_of`](crate::emulator::Emulator::tokens_of).
-#[derive(Clone, Debug)]
-pub struct IssuedToken {
-    number: u64,
-    scopes: Vec<String>,
-    issued_at: SystemTime,
-    expires_on: SystemTime,
-    /// Of the token's text, which need not be kept.
-    digest: [u8; 32],
-}
-
-impl IssuedToken {
-    pub(super) fn new(claims: &Claims<'_>, token: &str) -> Self {
-        Self {
-            number: claims.number,
-            scopes: claims.scopes.to_owned(),
-            issued_at: claims.issued_at,
-            expires_on: claims.expires_on,
-            digest: digest(token),
-        }
-    }
-
-    /// The scopes, in the order of the request.
-    #[must_use]
-    pub fn scopes(&self) -> &[String] {
-        &self.scopes
-    }
-
-    /// When the token expires, by the emulator's clock.
-    #[must_use]
-    pub fn expires_on(&self) -> SystemTime {
-        self.expires_on
-    }
 }
 
 impl Directory {
@@ -74,7 +37,7 @@ impl Directory {
     }
 
     /// Adds an identity, unless it is there.
-    pub(super) fn add(&mut self, id: &str) {
+    pub(in crate::emulator) fn add(&mut self, id: &str) {
         if self.identities.contains_key(id) {
             return;
         }
@@ -87,20 +50,23 @@ impl Directory {
         self.identities.contains_key(id)
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::emulator) fn len(&self) -> usize {
         self.identities.len()
     }
 
     /// In the order of creation.
-    pub(super) fn ids(&self) -> Vec<&String> {
-        let mut numbered: Vec<_> =
-            self.identities.iter().map(|(id, identity)| (identity.number, id)).collect();
-        numbered.sort_unstable();
-        numbered.into_iter().map(|(_, id)| id).collect()
+    pub(in crate::emulator) fn ids(&self) -> Vec<String> {
+        let mut ids: Vec<_> = self.identities.iter().collect();
+        ids.sort_unstable_by_key(|(_, identity)| identity.number);
+        ids.into_iter().map(|(id, _)| id.clone()).collect()
     }
 
     /// The tokens that have not expired, oldest first.
-    pub(super) fn valid_tokens(&self, id: &str, now: SystemTime) -> Option<Vec<IssuedToken>> {
+    pub(in crate::emulator) fn valid_tokens(
+        &self,
+        id: &str,
+        now: SystemTime,
+    ) -> Option<Vec<IssuedToken>> {
         let tokens = self.identities.get(id)?.tokens.values();
         Some(tokens.filter(|token| now < token.expires_on).cloned().collect())
     }
@@ -112,7 +78,11 @@ impl Directory {
 
     // Ours: revoking acts at once; the real service may take up to 15 minutes.
     /// Whether there is such an identity. With an instant, only the tokens issued before it go.
-    pub(super) fn revoke(&mut self, id: &str, issued_before: Option<SystemTime>) -> bool {
+    pub(in crate::emulator) fn revoke(
+        &mut self,
+        id: &str,
+        issued_before: Option<SystemTime>,
+    ) -> bool {
         // Ours: to the millisecond, the unit of JavaScript's dates: a token that was issued a
         // moment before `new Date()` is revoked.
         let millis = |instant: SystemTime| {
@@ -146,18 +116,12 @@ impl Directory {
         self.tokens_until_sweep = kept.max(1_000);
     }
 
+    pub(super) fn token(&self, id: &str, number: u64) -> Option<&IssuedToken> {
+        self.identities.get(id)?.tokens.get(&number)
+    }
+
     #[cfg(test)]
     pub(super) fn token_count(&self) -> usize {
         self.identities.values().map(|identity| identity.tokens.len()).sum()
     }
-
-    pub(super) fn is_token_valid(&self, token: &str, now: SystemTime) -> bool {
-        let issued = token::identity_and_number(token)
-            .and_then(|(id, number)| self.identities.get(&id)?.tokens.get(&number));
-        issued.is_some_and(|issued| issued.digest == digest(token) && now < issued.expires_on)
-    }
-}
-
-fn digest(token: &str) -> [u8; 32] {
-    Sha256::digest(token).into()
 }

@@ -19,10 +19,6 @@ impl SharedKey {
         let bytes = BASE64_STANDARD.decode(text).ok().filter(|bytes| !bytes.is_empty())?;
         Some(Self { text: text.to_owned(), bytes })
     }
-
-    pub(super) fn sign(&self, message: &str) -> [u8; 32] {
-        hmac_sha256(&self.bytes, message)
-    }
 }
 
 pub(super) fn hmac_sha256(key: &[u8], message: &str) -> [u8; 32] {

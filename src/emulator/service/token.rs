@@ -10,39 +10,48 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::key::{SharedKey, hex};
+use super::key::{SharedKey, hex, hmac_sha256};
 
-/// What a token says.
-pub(super) struct Claims<'a> {
-    /// The whole identifier, `8:…`.
-    pub(super) identity: &'a str,
-    pub(super) resource: &'a str,
-    pub(super) scopes: &'a [String],
-    pub(super) issued_at: SystemTime,
-    pub(super) expires_on: SystemTime,
+/// A token that was issued to a user, from [`Emulator::tokens_of`](crate::emulator::Emulator::tokens_of).
+#[derive(Clone, Debug)]
+pub struct IssuedToken {
     /// Distinguishes two tokens of one second.
     pub(super) number: u64,
+    pub(super) scopes: Vec<String>,
+    pub(super) issued_at: SystemTime,
+    pub(super) expires_on: SystemTime,
 }
 
-impl Claims<'_> {
-    /// Header, claims in the order of today's real tokens, signature.
-    pub(super) fn sign(&self, key: &SharedKey) -> String {
-        let digest = Sha256::digest(self.resource);
+impl IssuedToken {
+    /// The scopes, in the order of the request.
+    #[must_use]
+    pub fn scopes(&self) -> &[String] {
+        &self.scopes
+    }
+
+    /// When the token expires, by the emulator's clock.
+    #[must_use]
+    pub fn expires_on(&self) -> SystemTime {
+        self.expires_on
+    }
+
+    /// Header, claims in the order of today's real tokens, signature. The identity is the whole one, `8:…`.
+    pub(super) fn text(&self, identity: &str, resource: &str, key: &SharedKey) -> String {
+        let digest = Sha256::digest(resource);
         let thumbprint = digest.split_at_checked(20).map_or(&[][..], |(head, _)| head);
         let (kid, x5t) =
             (hex(thumbprint).to_uppercase(), BASE64_URL_SAFE_NO_PAD.encode(thumbprint));
         let header = format!(r#"{{"alg":"HS256","kid":"{kid}","x5t":"{x5t}","typ":"JWT"}}"#);
         let claims = format!(
-            r#"{{"skypeid":{identity},"scp":1792,"csi":"{iat}","exp":{exp},"rgn":"amer","acsScope":"{scopes}","resourceId":"{resource}","resourceLocation":"unitedstates","jti":"{number}","iat":{iat}}}"#,
-            identity = json!(self.identity.strip_prefix("8:").unwrap_or(self.identity)),
+            r#"{{"skypeid":{skypeid},"scp":1792,"csi":"{iat}","exp":{exp},"rgn":"amer","acsScope":"{scopes}","resourceId":"{resource}","resourceLocation":"unitedstates","jti":"{number}","iat":{iat}}}"#,
+            skypeid = json!(identity.strip_prefix("8:").unwrap_or(identity)),
             iat = seconds(self.issued_at),
             exp = seconds(self.expires_on),
             scopes = self.scopes.join(","),
-            resource = self.resource,
             number = self.number,
         );
         let signed = [header, claims].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part)).join(".");
-        let signature = BASE64_URL_SAFE_NO_PAD.encode(key.sign(&signed));
+        let signature = BASE64_URL_SAFE_NO_PAD.encode(hmac_sha256(&key.bytes, &signed));
         format!("{signed}.{signature}")
     }
 }
@@ -68,16 +77,13 @@ mod tests {
     #[test]
     fn token_has_the_claims_of_a_real_one_in_their_order() {
         let issued_at = UNIX_EPOCH + Duration::from_millis(1_657_788_332_500);
-        let scopes = ["voip".to_owned(), "chat".to_owned()];
-        let token = Claims {
-            identity: "8:acs:r_\"u",
-            resource: "r",
-            scopes: &scopes,
+        let token = IssuedToken {
+            number: 7,
+            scopes: vec!["voip".to_owned(), "chat".to_owned()],
             issued_at,
             expires_on: issued_at + Duration::from_secs(86_400),
-            number: 7,
         }
-        .sign(&SharedKey::parse("pw==").unwrap());
+        .text("8:acs:r_\"u", "r", &SharedKey::parse("pw==").unwrap());
 
         let parts: Vec<String> = token
             .split('.')

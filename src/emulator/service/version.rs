@@ -1,6 +1,6 @@
 //! What each api-version of the service can do.
 
-use crate::emulator::request::{Dialect, Operation, Request, Route};
+use crate::emulator::request::{Operation, Request, Route};
 use crate::emulator::response::Refusal;
 
 /// A version that the emulator speaks. They are dates, so their text sorts by age.
@@ -51,7 +51,7 @@ impl ApiVersion {
         };
         let version = Self::parse(&text);
         let is_first = version.is_some_and(Self::is_first);
-        let is_known_route = route.dialect.is_none_or(|one| is_first == (one == Dialect::First));
+        let is_known_route = route.is_first.is_none_or(|route| route == is_first);
         if version.is_some() && !is_known_route {
             let of = if is_first { "another" } else { FIRST_PREVIEW };
             let explanation = format!("the path is that of {of} api-version, not of {text}");

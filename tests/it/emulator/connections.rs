@@ -321,23 +321,17 @@ fn connection_that_is_refused_may_go_on_sending_for_a_while() {
 #[test]
 fn head_request_gets_no_body() {
     let emulator = Emulator::start().unwrap();
-    let mut stream = connect(&emulator);
-    let head = "HEAD /identities HTTP/1.1\r\nHost: a\r\n";
-    // A body that comes later is no request, whatever it looks like.
-    for (request, connection) in [
-        (format!("{head}\r\n"), "keep-alive"),
-        (format!("{head}Content-Length: 0\r\n\r\n"), "keep-alive"),
-        (format!("{head}Content-Length: 42\r\n\r\n"), "close"),
-    ] {
-        stream.get_mut().write_all(request.as_bytes()).unwrap();
-        let mut lines = Vec::new();
-        while lines.last().is_none_or(|line: &String| !line.is_empty()) {
-            lines.push(super::read_line(&mut stream).unwrap());
-        }
-        assert!(lines[0].starts_with("HTTP/1.1 401 "), "{lines:?}");
-        assert!(lines.contains(&format!("Connection: {connection}")), "{lines:?}");
+    // A body is not a request, whatever it looks like.
+    for rest in ["", "Content-Length: 0\r\n", "Content-Length: 42\r\n"] {
+        let mut stream = connect(&emulator);
+        let request = format!("HEAD /identities HTTP/1.1\r\nHost: a\r\n{rest}\r\n");
+        stream.get_mut().write_all(request.repeat(2).as_bytes()).unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        assert!(text.starts_with("HTTP/1.1 401 "), "{text}");
+        assert!(text.ends_with("\r\nConnection: close\r\n\r\n"), "{text}");
+        assert_eq!(text.matches("HTTP/1.1").count(), 1, "{text}");
     }
-    assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0);
 }
 
 #[test]
