@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use serde_json::json;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue};
@@ -16,16 +16,14 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// A request that arrived at the emulator.
 ///
-/// `Display` writes it as a line for a log. Neither that nor `Debug` shows headers, bodies, or what
-/// looks like a key of Azure's or a token in the target.
+/// `Display` writes it as a line for a log, and so does `Debug`. Neither shows headers, bodies, or what looks
+/// like a key of Azure's or a token in the target.
 #[derive(Clone)]
 pub struct RecordedRequest {
     request: Request,
-    operation: Option<Operation>,
     status: Option<u16>,
     refusal: Option<String>,
-    struck_by_fault: bool,
-    received_at: Instant,
+    pub(super) struck_by_fault: bool,
     time: SystemTime,
 }
 
@@ -34,8 +32,7 @@ pub struct RecordedRequest {
 pub(super) struct Journal {
     records: VecDeque<RecordedRequest>,
     bytes: usize,
-    total: u64,
-    by_operation: HashMap<Operation, u64>,
+    counts: HashMap<Option<Operation>, u64>,
 }
 
 impl RecordedRequest {
@@ -45,20 +42,8 @@ impl RecordedRequest {
         status: Option<u16>,
         refusal: Option<String>,
     ) -> Self {
-        Self {
-            operation: request.operation(),
-            request,
-            status,
-            refusal: refusal.map(|refusal| redacted(&refusal)),
-            struck_by_fault: false,
-            received_at: Instant::now(),
-            time,
-        }
-    }
-
-    pub(super) fn struck(mut self, by_fault: bool) -> Self {
-        self.struck_by_fault = by_fault;
-        self
+        let refusal = refusal.map(|refusal| redacted(&refusal));
+        Self { request, status, refusal, struck_by_fault: false, time }
     }
 
     /// One line of JSON for a log, with the members `time`, `method`, `target`, `operation`,
@@ -69,7 +54,7 @@ impl RecordedRequest {
             "time": self.time_text(),
             "method": self.method(),
             "target": redacted(self.target()),
-            "operation": self.operation.map(Operation::name),
+            "operation": self.operation().map(Operation::name),
             "status": self.status,
             "fault": self.struck_by_fault,
             "refusal": self.refusal,
@@ -78,12 +63,11 @@ impl RecordedRequest {
         record.to_string()
     }
 
-    /// RFC 3339 in UTC with milliseconds; empty outside the years 1970 to 9999.
+    /// RFC 3339 in UTC with milliseconds.
     fn time_text(&self) -> String {
-        let text = dotnet_rfc3339(self.time);
         let since_epoch = self.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let seconds = text.get(..19);
-        seconds.map_or(text.clone(), |it| format!("{it}.{:03}Z", since_epoch.subsec_millis()))
+        let (text, millis) = (dotnet_rfc3339(self.time), since_epoch.subsec_millis());
+        format!("{}.{millis:03}Z", text.get(..19).unwrap_or_default())
     }
 
     /// The bytes that arrived and are kept: a client decides how many these are.
@@ -110,7 +94,7 @@ impl RecordedRequest {
     /// The operation that method and path name, whatever became of it.
     #[must_use]
     pub fn operation(&self) -> Option<Operation> {
-        self.operation
+        self.request.operation()
     }
 
     /// The text of a header, by its name in any case; `None` if it was not sent or is not ASCII.
@@ -153,13 +137,7 @@ impl RecordedRequest {
         self.struck_by_fault
     }
 
-    /// When the whole request had arrived.
-    #[must_use]
-    pub fn received_at(&self) -> Instant {
-        self.received_at
-    }
-
-    /// The same by the emulator's clock.
+    /// When the whole request had arrived, by the emulator's clock.
     #[must_use]
     pub fn time(&self) -> SystemTime {
         self.time
@@ -193,24 +171,13 @@ impl fmt::Display for RecordedRequest {
 
 impl fmt::Debug for RecordedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let header_names: Vec<&HeaderName> = self.headers().keys().collect();
-        f.debug_struct("RecordedRequest")
-            .field("method", &self.method())
-            .field("target", &redacted(self.target()))
-            .field("headers", &header_names)
-            .field("body", &format_args!("[{} bytes]", self.body().len()))
-            .field("status", &self.status)
-            .field("refusal", &self.refusal)
-            .finish_non_exhaustive()
+        f.debug_tuple("RecordedRequest").field(&format_args!("{self}")).finish()
     }
 }
 
 impl Journal {
     pub(super) fn push(&mut self, record: RecordedRequest) {
-        self.total += 1;
-        if let Some(operation) = record.operation {
-            *self.by_operation.entry(operation).or_default() += 1;
-        }
+        *self.counts.entry(record.operation()).or_default() += 1;
         self.bytes += record.size();
         self.records.push_back(record);
         while self.records.len() > MAX_RECORDS || self.bytes > MAX_BYTES {
@@ -224,11 +191,11 @@ impl Journal {
     }
 
     pub(super) fn total(&self) -> u64 {
-        self.total
+        self.counts.values().sum()
     }
 
     pub(super) fn count(&self, operation: Operation) -> u64 {
-        self.by_operation.get(&operation).copied().unwrap_or_default()
+        self.counts.get(&Some(operation)).copied().unwrap_or_default()
     }
 }
 
@@ -258,7 +225,7 @@ mod tests {
         assert_eq!(record.header("Authorization"), Some("CANARY"));
         let text = format!("{record:?}");
         assert!(!text.contains("CANARY"), "{text}");
-        assert!(text.contains("[18 bytes]"), "{text}");
+        assert!(text.contains("POST /teamsUser/:exchangeAccessToken -> 200"), "{text}");
     }
 
     #[test]

@@ -85,8 +85,9 @@ impl State {
         let (response, refusal) = outcome.unzip();
         let response = response.filter(|_| !matches!(effect, Some(Effect::Drop | Effect::Stall)));
         let status = response.as_ref().map(|response| response.status);
-        let record = RecordedRequest::new(request, now, status, refusal.flatten());
-        self.record(live, record.struck(effect.is_some()));
+        let mut record = RecordedRequest::new(request, now, status, refusal.flatten());
+        record.struck_by_fault = effect.is_some();
+        self.record(live, record);
         (response, effect)
     }
 

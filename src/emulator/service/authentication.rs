@@ -65,7 +65,7 @@ fn check(
 
     check_date(date_header, date, now)?;
     check_content_hash(content_hash, &request.body)?;
-    check_signature(&Signed::new(request, date, host, content_hash, key), request, signature, key)
+    check_signature(&Signed::new(request, [date, host, content_hash], key), signature)
 }
 
 /// The name of the date header that was signed, and the signature; or what is wrong, without any
@@ -151,22 +151,17 @@ fn check_content_hash(received: &str, body: &[u8]) -> Result<(), Refusal> {
     )))
 }
 
-fn check_signature(
-    signed: &Signed,
-    request: &Request,
-    signature: &str,
-    key: &SharedKey,
-) -> Result<(), Refusal> {
+fn check_signature(signed: &Signed<'_>, signature: &str) -> Result<(), Refusal> {
     let Some(bytes) = BASE64_STANDARD.decode(signature).ok().filter(|bytes| bytes.len() == 32)
     else {
         let reason = after_colon(diagnosis::of_form(signature));
         return Err(denied(format!("the signature is not the base64 of 32 bytes{reason}")));
     };
-    let is_right = |signed: Signed| signed.has_signature(&bytes);
+    let is_right = |signed: Signed<'_>| signed.has_signature(&bytes);
     if signed.has_signature(&bytes) || signed.without_port().is_some_and(is_right) {
         return Ok(());
     }
-    let reason = diagnosis::of_signature(signed, request, &bytes, key);
+    let reason = diagnosis::of_signature(signed, &bytes);
     Err(denied(format!("the signature does not match: {reason}")))
 }
 

@@ -4,9 +4,9 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 
-use super::key::{SharedKey, hmac_sha256};
+use super::key::hmac_sha256;
 use super::string_to_sign::{HASH_OF_NOTHING, Signed};
-use crate::emulator::request::{Request, percent_decoded};
+use crate::emulator::request::percent_decoded;
 
 /// A header of the official Java client: the string that it signed.
 const STRING_TO_SIGN: &str = "x-ms-hmac-string-to-sign-base64";
@@ -16,22 +16,16 @@ const OTHER_SPACES: &str =
 
 /// Says why a signature does not match: a usual mistake, also one under a wrong key or with wrong
 /// line ends, or what the client tells.
-pub(super) fn of_signature(
-    signed: &Signed,
-    request: &Request,
-    signature: &[u8],
-    key: &SharedKey,
-) -> String {
+pub(super) fn of_signature(signed: &Signed<'_>, signature: &[u8]) -> String {
+    let Signed { request, key, .. } = signed;
     let expected = signed.text();
     let but = |text: &str| format!(", but {text:?} was signed");
-    let mistakes =
-        |it: &Signed| [it.general_mistakes(key), it.mistakes_in_a_part(request)].concat();
-    let pairs = signed.general_mistakes(key).into_iter().flat_map(|(first, signed)| {
-        let named = move |(second, it)| (format!("{first}, and {second}"), it);
-        mistakes(&signed).into_iter().map(named)
+    let pairs = signed.general_mistakes().into_iter().flat_map(|(first, signed)| {
+        let named = move |(second, signed)| (format!("{first}, and {second}"), signed);
+        signed.mistakes().into_iter().map(named)
     });
-    let mut made = mistakes(signed).into_iter().chain(pairs);
-    if let Some((name, made)) = made.find(|(_, made)| made.has_signature(signature)) {
+    let mut mistakes = signed.mistakes().into_iter().chain(pairs);
+    if let Some((name, made)) = mistakes.find(|(_, made)| made.has_signature(signature)) {
         let text = made.text();
         let but = if text == expected { String::new() } else { but(&text) };
         return format!("{name}; the string to sign is {expected:?}{but}");

@@ -11,44 +11,44 @@ use crate::emulator::date::dotnet_rfc3339;
 use crate::emulator::request::{Request, percent_decoded};
 use crate::timestamp;
 
-/// The text that a signature covers, in parts, and the key.
+/// The text that a signature covers, in parts.
 #[derive(Clone)]
-pub(super) struct Signed {
-    pub(super) verb: String,
-    pub(super) target: String,
-    pub(super) date: String,
-    pub(super) host: String,
-    pub(super) content_hash: String,
+pub(super) struct Signed<'a> {
+    pub(super) request: &'a Request,
+    pub(super) key: &'a SharedKey,
+    verb: String,
+    target: String,
+    date: String,
+    host: String,
+    content_hash: String,
     /// Between date, host and hash.
-    separator: &'static str,
-    /// Behind each of the first two lines.
-    line_end: &'static str,
-    /// Behind the last line.
-    end: &'static str,
+    separator: String,
+    /// Behind each of the first two lines, and behind the last.
+    line_ends: [&'static str; 2],
     is_hash_first: bool,
-    key: Vec<u8>,
+    key_bytes: Vec<u8>,
 }
+
+/// A mistake's name, and what it makes of the text.
+type Mistake<'a> = (String, Signed<'a>);
 
 pub(super) const HASH_OF_NOTHING: &str = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
 
-/// What ends the first two lines, what ends the last, and how the mistake is called.
-const WRONG_LINE_ENDS: [(&str, &str, &str); 8] = [
+const WRONG_LINE_ENDS: [([&str; 2], &str); 8] = [
     (
-        "\\n",
-        "\n",
+        ["\\n", "\n"],
         "a backslash and an n were signed in place of line feeds, and a line feed after the last line (bash's echo does both; use printf)",
     ),
     (
-        "\\n",
-        "",
+        ["\\n", ""],
         "a backslash and an n were signed in place of line feeds (in bash, use printf or $'\\n')",
     ),
-    ("\n", "\n", "a line feed was signed after the last line"),
-    ("\r\n", "", "the lines were joined with CR LF in place of LF"),
-    ("\r\n", "\r\n", "the lines were ended with CR LF in place of LF"),
-    ("\r\n", "\r", "the lines were ended with CR LF in place of LF"),
-    ("", "", "the lines were joined without line feeds"),
-    (" ", "", "the lines were joined with spaces in place of line feeds"),
+    (["\n", "\n"], "a line feed was signed after the last line"),
+    (["\r\n", ""], "the lines were joined with CR LF in place of LF"),
+    (["\r\n", "\r\n"], "the lines were ended with CR LF in place of LF"),
+    (["\r\n", "\r"], "the lines were ended with CR LF in place of LF"),
+    (["", ""], "the lines were joined without line feeds"),
+    ([" ", ""], "the lines were joined with spaces in place of line feeds"),
 ];
 
 const WRONG_SEPARATORS: [(&str, &str); 6] = [
@@ -68,39 +68,36 @@ const NOT_DECODED: &str = "the access key was not decoded from base64";
 const TAKEN_TWICE: &str = "the date was taken twice, once to sign it and once to send it";
 const ISO_8601: &str = "the date was signed in the form of ISO 8601";
 
-impl Signed {
-    pub(super) fn new(
-        request: &Request,
-        date: &str,
-        host: &str,
-        content_hash: &str,
-        key: &SharedKey,
-    ) -> Self {
+impl<'a> Signed<'a> {
+    pub(super) fn new(request: &'a Request, signed: [&str; 3], key: &'a SharedKey) -> Self {
+        let [date, host, content_hash] = signed.map(str::to_owned);
         Self {
+            request,
+            key,
             verb: request.method.to_string(),
             target: request.path_and_query().to_owned(),
-            date: date.to_owned(),
-            host: host.to_owned(),
-            content_hash: content_hash.to_owned(),
-            separator: ";",
-            line_end: "\n",
-            end: "",
+            date,
+            host,
+            content_hash,
+            separator: ";".to_owned(),
+            line_ends: ["\n", ""],
             is_hash_first: false,
-            key: key.bytes.clone(),
+            key_bytes: key.bytes.clone(),
         }
     }
 
     pub(super) fn text(&self) -> String {
-        let Self { verb, target, date, host, content_hash, separator, line_end, end, .. } = self;
+        let Self { verb, target, date, host, content_hash, line_ends: [line_end, end], .. } = self;
         let mut last = [date.as_str(), host, content_hash];
         if self.is_hash_first {
             last = [date, content_hash, host];
         }
-        format!("{verb}{line_end}{target}{line_end}{}{end}", last.join(separator))
+        let last = last.join(&self.separator);
+        format!("{verb}{line_end}{target}{line_end}{last}{end}")
     }
 
     pub(super) fn has_signature(&self, signature: &[u8]) -> bool {
-        hmac_sha256(&self.key, &self.text())[..] == *signature
+        hmac_sha256(&self.key_bytes, &self.text())[..] == *signature
     }
 
     /// As Java signs it; the service takes it.
@@ -110,50 +107,55 @@ impl Signed {
         is_port.then(|| Self { host: host.to_owned(), ..self.clone() })
     }
 
-    /// What people's own signing code gets wrong with the key and with line ends, which often comes with
-    /// another mistake.
-    pub(super) fn general_mistakes(&self, key: &SharedKey) -> Vec<(String, Self)> {
-        let keys =
-            wrong_keys(key).map(|(key, name)| (name.to_owned(), Self { key, ..self.clone() }));
+    /// What people's own signing code gets wrong.
+    pub(super) fn mistakes(&self) -> Vec<Mistake<'a>> {
+        let (verb, hash_first) = (&self.verb, Self { is_hash_first: true, ..self.clone() });
+        let verbs = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+            .map(|other| (other, format!("the verb signed was {other}, not {verb}")));
+        [
+            self.general_mistakes(),
+            vec![("the hash was signed before the host".to_owned(), hash_first)],
+            self.vary(|it| &mut it.separator, WRONG_SEPARATORS),
+            self.vary(|it| &mut it.target, self.wrong_targets()),
+            self.vary(|it| &mut it.host, self.wrong_hosts()),
+            self.vary(|it| &mut it.date, self.wrong_dates()),
+            self.vary(|it| &mut it.content_hash, wrong_hashes(&self.request.body)),
+            self.vary(
+                |it| &mut it.verb,
+                [(verb.to_lowercase(), "the verb was signed in lower case")],
+            ),
+            self.vary(|it| &mut it.verb, verbs),
+        ]
+        .concat()
+    }
+
+    /// Those that often come with another one.
+    pub(super) fn general_mistakes(&self) -> Vec<Mistake<'a>> {
+        let keys = wrong_keys(self.key)
+            .map(|(key_bytes, name)| (name.to_owned(), Self { key_bytes, ..self.clone() }));
         let line_ends = WRONG_LINE_ENDS
-            .map(|(line_end, end, name)| (name.to_owned(), Self { line_end, end, ..self.clone() }));
+            .map(|(line_ends, name)| (name.to_owned(), Self { line_ends, ..self.clone() }));
         keys.into_iter().chain(line_ends).collect()
     }
 
-    /// What it gets wrong with a single part.
-    pub(super) fn mistakes_in_a_part(&self, request: &Request) -> Vec<(String, Self)> {
-        let mut mistakes = Vec::new();
-        let mut add = |name: &str, signed: Self| mistakes.push((name.to_owned(), signed));
-        for (separator, name) in WRONG_SEPARATORS {
-            add(name, Self { separator, ..self.clone() });
-        }
-        add("the hash was signed before the host", Self { is_hash_first: true, ..self.clone() });
-        for (target, name) in self.wrong_targets(request) {
-            add(name, Self { target, ..self.clone() });
-        }
-        for (host, name) in self.wrong_hosts(request) {
-            add(&name, Self { host, ..self.clone() });
-        }
-        for (date, name) in self.wrong_dates(request) {
-            add(name, Self { date, ..self.clone() });
-        }
-        for (content_hash, name) in wrong_hashes(&request.body) {
-            add(name, Self { content_hash, ..self.clone() });
-        }
-        let lower_case = self.verb.to_lowercase();
-        add("the verb was signed in lower case", Self { verb: lower_case, ..self.clone() });
-        for other in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
-            let name = format!("the verb signed was {other}, not {}", self.verb);
-            add(&name, Self { verb: other.to_owned(), ..self.clone() });
-        }
-        mistakes
+    fn vary<V: Into<String>, N: Into<String>>(
+        &self,
+        part: fn(&mut Self) -> &mut String,
+        wrong: impl IntoIterator<Item = (V, N)>,
+    ) -> Vec<Mistake<'a>> {
+        let mistake = |(value, name): (V, N)| {
+            let mut signed = self.clone();
+            *part(&mut signed) = value.into();
+            (name.into(), signed)
+        };
+        wrong.into_iter().map(mistake).collect()
     }
 
-    fn wrong_targets(&self, request: &Request) -> [(String, &'static str); 10] {
+    fn wrong_targets(&self) -> [(String, &'static str); 10] {
         let target = self.target.as_str();
         let decoded = percent_decoded(target).unwrap_or_default();
         let encoded_colons = target.replace(':', "%3A").replace("/%3A", "/:");
-        let client = request.header("user-agent").unwrap_or_default();
+        let client = self.request.header("user-agent").unwrap_or_default();
         let no_slash = if client.contains("azsdk-python") { NO_SLASH_IN_PYTHON } else { NO_SLASH };
         [
             (decoded, "the path was signed decoded but sent encoded"),
@@ -161,7 +163,7 @@ impl Signed {
             (target.replace("%3A", "%3a"), "the path was signed with %3a but sent with %3A"),
             (target.replace("%3a", "%3A"), "the path was signed with %3A but sent with %3a"),
             (target.replace('%', "%25"), "the path was encoded twice before it was signed"),
-            (request.path().to_owned(), "the query was not signed"),
+            (self.request.path().to_owned(), "the query was not signed"),
             (target.trim_start_matches('/').to_owned(), no_slash),
             (format!("http://{}{target}", self.host), WHOLE_URL),
             (format!("https://{}{target}", self.host), WHOLE_URL),
@@ -169,8 +171,8 @@ impl Signed {
         ]
     }
 
-    fn wrong_hosts(&self, request: &Request) -> Vec<(String, String)> {
-        let (host, port) = (self.host.as_str(), request.address.port());
+    fn wrong_hosts(&self) -> Vec<(String, String)> {
+        let (host, port) = (self.host.as_str(), self.request.address.port());
         let (name, _) = host.rsplit_once(':').unwrap_or((host, ""));
         let mut hosts = vec![
             (format!("http://{host}"), WITH_SCHEME.to_owned()),
@@ -180,7 +182,7 @@ impl Signed {
         ];
         let names =
             [name, "localhost", "127.0.0.1", "[::1]", "::1", "0.0.0.0", "host.docker.internal"];
-        let forwarded = ["x-forwarded-host", "x-original-host"].map(|it| request.header(it));
+        let forwarded = ["x-forwarded-host", "x-original-host"].map(|it| self.request.header(it));
         let others = names.into_iter().chain(forwarded.into_iter().flatten());
         let others = others.flat_map(|name| [format!("{name}:{port}"), name.to_owned()]);
         let others = others.chain([":80", ":443"].map(|port| format!("{name}{port}")));
@@ -191,7 +193,7 @@ impl Signed {
         hosts
     }
 
-    fn wrong_dates(&self, request: &Request) -> Vec<(String, &'static str)> {
+    fn wrong_dates(&self) -> Vec<(String, &'static str)> {
         let date = self.date.as_str();
         let mut dates = vec![
             (date.to_lowercase(), "the date was signed in lower case"),
@@ -200,7 +202,7 @@ impl Signed {
             (date.replace(", 0", ", "), "the day was signed with one digit"),
         ];
         // Both may be sent, and then only one is the one that is signed.
-        for other in ["date", "x-ms-date"].into_iter().filter_map(|name| request.header(name)) {
+        for other in ["date", "x-ms-date"].into_iter().filter_map(|it| self.request.header(it)) {
             dates.push((other.to_owned(), "the other date header was signed"));
         }
         let Ok(instant) = httpdate::parse_http_date(date) else { return dates };
