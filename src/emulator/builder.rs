@@ -13,7 +13,7 @@ use super::connection::{Accept, Stream};
 use super::listener::Listener;
 use super::random::Random;
 use super::service::{Service, Settings, SharedKey};
-use super::state::{Observer, StartSettings, State};
+use super::state::{Observer, State};
 use super::{Emulator, Fault, RecordedRequest};
 
 /// Configures an [`Emulator`].
@@ -36,10 +36,7 @@ use super::{Emulator, Fault, RecordedRequest};
 pub struct EmulatorBuilder {
     address: SocketAddr,
     access_key: String,
-    start: StartSettings,
-    token_lifetime: Option<Duration>,
-    throttling: bool,
-    seed: Option<u64>,
+    settings: Settings,
     tls: Option<Box<Accept>>,
     observer: Option<Box<Observer>>,
 }
@@ -50,10 +47,7 @@ impl EmulatorBuilder {
             address: (Ipv4Addr::LOCALHOST, 0).into(),
             access_key: BASE64_STANDARD
                 .encode([(); 8].map(|()| Random::new(None).bytes::<1>()).concat()),
-            start: StartSettings::default(),
-            token_lifetime: None,
-            throttling: false,
-            seed: None,
+            settings: Settings::default(),
             tls: None,
             observer: None,
         }
@@ -73,20 +67,20 @@ impl EmulatorBuilder {
 
     /// Runs the emulator's clock ahead of the system's. Replaces [`clock_behind`](Self::clock_behind).
     pub fn clock_ahead(mut self, by: Duration) -> Self {
-        self.start.clock = Clock { ahead: by, ..Clock::default() };
+        self.settings.clock = Clock { ahead: by, ..Clock::default() };
         self
     }
 
     /// Runs the emulator's clock behind the system's. Replaces [`clock_ahead`](Self::clock_ahead).
     pub fn clock_behind(mut self, by: Duration) -> Self {
-        self.start.clock = Clock { behind: by, ..Clock::default() };
+        self.settings.clock = Clock { behind: by, ..Clock::default() };
         self
     }
 
     /// Injects this fault from the start, and again after every [`reset`](Emulator::reset). May be called
     /// repeatedly.
     pub fn fault(mut self, fault: Fault) -> Self {
-        self.start.faults.push(fault);
+        self.settings.faults.push(fault);
         self
     }
 
@@ -112,14 +106,14 @@ impl EmulatorBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn token_lifetime(mut self, lifetime: Duration) -> Self {
-        self.token_lifetime = Some(lifetime);
+        self.settings.token_lifetime = Some(lifetime);
         self
     }
 
     /// Responds with 429 beyond the published limits of the service: 1000 creates, creates with a
     /// token, or issues, and 500 deletes, revokes, or Teams exchanges in 30 seconds. Off by default.
     pub fn throttling(mut self, throttling: bool) -> Self {
-        self.throttling = throttling;
+        self.settings.throttling = throttling;
         self
     }
 
@@ -140,7 +134,7 @@ impl EmulatorBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
+        self.settings.seed = Some(seed);
         self
     }
 
@@ -180,15 +174,14 @@ impl EmulatorBuilder {
     /// Returns [`io::ErrorKind::InvalidInput`] for an access key that is empty or not base64, or the
     /// error of the operating system, such as [`io::ErrorKind::AddrInUse`].
     pub fn start(self) -> io::Result<Emulator> {
-        let Self { access_key, throttling, token_lifetime, seed, .. } = self;
-        let key = SharedKey::parse(&access_key).ok_or_else(|| {
+        let key = SharedKey::parse(&self.access_key).ok_or_else(|| {
             // Without the text: it may be a real key with a typing error.
             let message = "the access key is empty or not base64";
             io::Error::new(io::ErrorKind::InvalidInput, message)
         })?;
-        let service = Service::new(Settings { key, throttling, token_lifetime, seed });
-        let state = State::new(service, self.start, self.observer);
-        Ok(Emulator { listener: Listener::start(self.address, state, self.tls)?, access_key })
+        let state = State::new(Service::new(key, self.settings), self.observer);
+        let listener = Listener::start(self.address, state, self.tls)?;
+        Ok(Emulator { listener, access_key: self.access_key })
     }
 }
 

@@ -52,7 +52,7 @@ pub(super) type Accept = dyn Fn(TcpStream) -> io::Result<Box<dyn Stream>> + Send
 
 /// Serves a connection until either side closes it, or no whole request comes within `max_wait`.
 ///
-/// The error says why it ended, which interests nobody: a client may leave at any time.
+/// The error says why it ended; callers ignore it, because a client may leave at any time.
 pub(super) fn serve(
     socket: &TcpStream,
     tls: Option<&Accept>,
@@ -134,8 +134,7 @@ impl Connection<'_> {
                 let response = self.state.refuse(Refusal::text(status, reason), request);
                 let (bytes, _) = response.encode(false, false, true);
                 self.send(&bytes)?;
-                self.linger()?;
-                Ok(false)
+                self.linger()
             }
         }
     }
@@ -174,16 +173,13 @@ impl Connection<'_> {
             }
             _ => self.send(&bytes)?,
         }
-        if is_bodiless {
-            self.linger()?;
-        }
-        Ok(!closes)
+        if is_bodiless { self.linger() } else { Ok(!closes) }
     }
 
     /// Reads a request, as far as it is one.
     fn receive(&mut self, request: &mut Request) -> Result<(), Failure> {
         if self.is_tls_missing {
-            self.fill_in_time()?;
+            self.fill(Some(self.wait_until))?;
             return Err(Failure::Refused(400, TLS_EXPECTED));
         }
         let reader = self.receive_head(request)?;
@@ -224,7 +220,7 @@ impl Connection<'_> {
                 return Err(Failure::Refused(431, HEAD_TOO_LARGE));
             }
             let Some(parsed) = parsed else {
-                self.fill_in_time()?;
+                self.fill(Some(self.wait_until))?;
                 continue;
             };
             let head: Vec<u8> = self.buffer.drain(..used).collect();
@@ -263,7 +259,7 @@ impl Connection<'_> {
                 return Err(Failure::Refused(413, TOO_LARGE));
             }
             if used == 0 {
-                self.fill_in_time()?;
+                self.fill(Some(self.wait_until))?;
             }
         }
         Ok(body)
@@ -279,30 +275,23 @@ impl Connection<'_> {
         }
     }
 
-    /// Waits for more bytes of a request, but not for ever: each connection holds a thread and a
-    /// descriptor.
-    fn fill_in_time(&mut self) -> io::Result<()> {
-        let left = self.wait_until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+    /// Waits for more bytes until the deadline. The end of the stream is an error, and so is more than any
+    /// request has.
+    fn fill(&mut self, deadline: Option<Instant>) -> io::Result<()> {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        if left == Some(Duration::ZERO) {
             return Err(ErrorKind::TimedOut.into());
         }
-        self.socket.set_read_timeout(Some(left))?;
-        self.fill()
-    }
-
-    /// Waits for more bytes; the end of the stream is an error, and so is more than any request has.
-    fn fill(&mut self) -> io::Result<()> {
+        self.socket.set_read_timeout(left)?;
         if self.buffer.len() > MAX_HEAD + MAX_BODY {
             return Err(ErrorKind::OutOfMemory.into());
         }
         let mut part = [0; PART];
         let length = match self.stream.read(&mut part) {
+            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
             result => result?,
         };
-        if length == 0 {
-            return Err(ErrorKind::UnexpectedEof.into());
-        }
         self.buffer.extend_from_slice(part.get(..length).unwrap_or_default());
         self.is_silent_tls = false;
         Ok(())
@@ -316,25 +305,17 @@ impl Connection<'_> {
     fn pause(&mut self, time: Option<Duration>) -> io::Result<()> {
         let deadline = time.and_then(|time| Instant::now().checked_add(time));
         loop {
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            if left == Some(Duration::ZERO) {
-                break;
-            }
-            self.socket.set_read_timeout(left)?;
-            match self.fill() {
-                Err(error)
-                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
-                Err(error)
-                    if error.kind() == ErrorKind::UnexpectedEof
-                        && !self.state.stopping.load(Ordering::SeqCst) =>
+            match self.fill(deadline).map_err(|error| (error.kind(), error)) {
+                Ok(()) => {}
+                Err((ErrorKind::WouldBlock | ErrorKind::TimedOut, _)) => return Ok(()),
+                Err((ErrorKind::UnexpectedEof, _))
+                    if deadline.is_some() && !self.state.stopping.load(Ordering::SeqCst) =>
                 {
-                    let Some(left) = left else { return Err(error) };
-                    thread::sleep(left.min(STOP_INTERVAL));
+                    thread::sleep(STOP_INTERVAL.min(time.unwrap_or_default()));
                 }
-                result => result?,
+                Err((_, error)) => return Err(error),
             }
         }
-        Ok(())
     }
 
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -342,19 +323,14 @@ impl Connection<'_> {
         self.stream.flush()
     }
 
-    /// Reads what a client still sends and nobody wants: closing at once could destroy the response on
-    /// its way.
-    fn linger(&mut self) -> io::Result<()> {
+    /// Reads what a client still sends and discards it: closing at once could destroy the response on its
+    /// way. Ends with an error, as the connection does.
+    fn linger(&mut self) -> io::Result<bool> {
         self.socket.shutdown(Shutdown::Write)?;
         let deadline = Instant::now() + MAX_LINGER;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(());
-            }
-            self.socket.set_read_timeout(Some(left))?;
             self.buffer.clear();
-            self.fill()?;
+            self.fill(Some(deadline))?;
         }
     }
 }

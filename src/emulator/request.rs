@@ -189,20 +189,14 @@ pub(super) fn has_token<'a>(lists: impl Iterator<Item = &'a str>, token: &str) -
 
 /// `None` for a broken escape, or for bytes that are not UTF-8.
 pub(super) fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        if first != b'%' {
-            bytes.push(first);
-            rest = tail;
-            continue;
-        }
-        let (digits, tail) = tail.split_at_checked(2)?;
-        let digits = std::str::from_utf8(digits).ok()?;
+    let mut parts = text.split('%');
+    let mut bytes = parts.next()?.as_bytes().to_owned();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2)?;
         // from_str_radix alone would take a sign.
-        let hexadecimal = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-        bytes.push(u8::from_str_radix(digits, 16).ok().filter(|_| hexadecimal)?);
-        rest = tail;
+        let has_sign = digits.starts_with('+');
+        bytes.push(u8::from_str_radix(digits, 16).ok().filter(|_| !has_sign)?);
+        bytes.extend(rest.bytes());
     }
     String::from_utf8(bytes).ok()
 }

@@ -8,11 +8,11 @@ use std::time::{Duration, SystemTime};
 
 use super::clock::Clock;
 use super::control;
-use super::fault::{Effect, Fault, Faults};
+use super::fault::{Effect, Faults};
 use super::journal::{Journal, RecordedRequest};
 use super::request::Request;
 use super::response::{Refusal, Response};
-use super::service::Service;
+use super::service::{Service, Settings};
 
 pub(super) struct State {
     live: Mutex<Live>,
@@ -29,28 +29,16 @@ pub(super) struct Live {
     pub(super) faults: Faults,
     pub(super) journal: Journal,
     clock: Clock,
-    start: StartSettings,
-}
-
-/// What [`Live::reset`] restores, besides the settings of the service.
-#[derive(Default)]
-pub(super) struct StartSettings {
-    pub(super) clock: Clock,
-    pub(super) faults: Vec<Fault>,
 }
 
 pub(super) type Observer = dyn Fn(&RecordedRequest) + Send + Sync;
 
 impl State {
-    pub(super) fn new(
-        service: Service,
-        start: StartSettings,
-        observer: Option<Box<Observer>>,
-    ) -> Self {
-        let (faults, clock) = (Faults::new(&start.faults), start.clock);
-        let live = Live { service, faults, journal: Journal::default(), clock, start };
+    pub(super) fn new(service: Service, observer: Option<Box<Observer>>) -> Self {
+        let Settings { clock, faults, .. } = &service.settings;
+        let (clock, faults) = (*clock, Faults::new(faults));
         Self {
-            live: Mutex::new(live),
+            live: Mutex::new(Live { service, faults, journal: Journal::default(), clock }),
             stopping: AtomicBool::new(false),
             observer,
             observer_panic: Mutex::default(),
@@ -108,9 +96,6 @@ impl State {
     }
 
     fn record(&self, mut live: MutexGuard<'_, Live>, record: RecordedRequest) {
-        if self.observer.is_none() {
-            return live.journal.push(record);
-        }
         live.journal.push(record.clone());
         drop(live);
         self.observe(&record);
@@ -139,9 +124,9 @@ impl Live {
     /// told to accept stay.
     pub(super) fn reset(&mut self) {
         self.service.reset();
-        self.faults = Faults::new(&self.start.faults);
+        self.faults = Faults::new(&self.service.settings.faults);
         self.journal = Journal::default();
-        self.clock = self.start.clock;
+        self.clock = self.service.settings.clock;
     }
 }
 

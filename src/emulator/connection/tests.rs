@@ -2,13 +2,11 @@ use std::net::TcpListener;
 use std::sync::atomic::AtomicBool;
 
 use super::super::service::{Service, Settings, SharedKey};
-use super::super::state::StartSettings;
 use super::*;
 
 pub(in crate::emulator) fn state() -> State {
     let key = SharedKey::parse("c2VjcmV0").unwrap();
-    let settings = Settings { key, throttling: false, token_lifetime: None, seed: None };
-    State::new(Service::new(settings), StartSettings::default(), None)
+    State::new(Service::new(key, Settings::default()), None)
 }
 
 /// A socket whose first read is interrupted, as a signal does.

@@ -107,14 +107,13 @@ pub(super) fn of_form(text: &str) -> Option<&'static str> {
 
 /// A date with the letter case of HTTP: `Wed, 13 Apr 2022 18:09:12 GMT`.
 pub(super) fn date_in_usual_case(date: &str) -> String {
-    let words = date.split(' ').map(|word| match word.to_ascii_uppercase() {
-        zone if zone == "GMT" => zone,
-        word => {
-            word.get(..1).unwrap_or_default().to_owned()
-                + &word.get(1..).unwrap_or_default().to_lowercase()
-        }
+    let mut is_first = true;
+    let cased = date.chars().map(|c| {
+        let cased = if is_first { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() };
+        is_first = c == ' ';
+        cased
     });
-    words.collect::<Vec<_>>().join(" ")
+    cased.collect::<String>().replace("Gmt", "GMT")
 }
 
 #[cfg(test)]

@@ -24,7 +24,9 @@ use directory::Directory;
 use throttle::Throttle;
 use version::{ApiVersion, advertised};
 
+use super::clock::Clock;
 use super::date::dotnet_rfc3339;
+use super::fault::Fault;
 use super::random::Random;
 use super::request::{Operation, Request};
 use super::response::{Refusal, Response};
@@ -37,9 +39,11 @@ pub use token::IssuedToken;
 // Ours: nothing public shows the scopes of a Teams user's token.
 const TEAMS_SCOPES: [&str; 2] = ["chat", "voip"];
 
-/// What the service is told before it starts.
+/// What a reset restores.
+#[derive(Default)]
 pub(super) struct Settings {
-    pub(super) key: SharedKey,
+    pub(super) clock: Clock,
+    pub(super) faults: Vec<Fault>,
     pub(super) throttling: bool,
     /// Replaces the lifetime of every token, if set.
     pub(super) token_lifetime: Option<Duration>,
@@ -48,7 +52,8 @@ pub(super) struct Settings {
 
 /// The whole state of one resource.
 pub(super) struct Service {
-    settings: Settings,
+    pub(super) settings: Settings,
+    key: SharedKey,
     resource: String,
     /// For ids alone, so that a fixed seed gives the same ids whatever else is asked.
     ids: Random,
@@ -74,13 +79,14 @@ struct Call<'a> {
 }
 
 impl Service {
-    pub(super) fn new(settings: Settings) -> Self {
+    pub(super) fn new(key: SharedKey, settings: Settings) -> Self {
         Self {
             resource: Random::new(settings.seed).guid(),
             ids: Random::new(settings.seed),
             random: Random::new(None),
             throttle: Throttle::new(settings.throttling),
             settings,
+            key,
             users: Directory::default(),
             teams_users: Directory::default(),
             tokens_issued: 0,
@@ -153,7 +159,7 @@ impl Service {
         let mut issued = [&self.users, &self.teams_users].into_iter();
         let issued = issued.find_map(|directory| directory.token(&id, number));
         issued.is_some_and(|issued| {
-            let text = issued.text(&id, &self.resource, &self.settings.key);
+            let text = issued.text(&id, &self.resource, &self.key);
             now < issued.expires_on && text == token
         })
     }
@@ -161,7 +167,7 @@ impl Service {
     fn perform(&mut self, request: &Request, now: SystemTime) -> Result<Response, Refusal> {
         // Ours: the signature is checked before anything else, as the gateway stands before the
         // service.
-        authenticate(request, now, &self.settings.key, &self.bearer_tokens)?;
+        authenticate(request, now, &self.key, &self.bearer_tokens)?;
         let route = request.route()?;
         let call = Call { request, id: &route.id, version: ApiVersion::of(request, &route)?, now };
         match route.operation {
@@ -257,7 +263,7 @@ impl Service {
         let lifetime = self.settings.token_lifetime.unwrap_or(lifetime);
         let expires_on = issued_at.checked_add(lifetime).unwrap_or(issued_at);
         let token = IssuedToken { number: self.tokens_issued, scopes, issued_at, expires_on };
-        let text = token.text(identity, &self.resource, &self.settings.key);
+        let text = token.text(identity, &self.resource, &self.key);
         let members = format!(r#""token":"{text}","expiresOn":"{}""#, dotnet_rfc3339(expires_on));
         (token, members)
     }

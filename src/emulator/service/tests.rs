@@ -6,8 +6,7 @@ const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
 fn service() -> Service {
     let key = SharedKey::parse("c2VjcmV0").unwrap();
-    let settings = Settings { key, throttling: false, token_lifetime: None, seed: Some(1) };
-    let mut service = Service::new(settings);
+    let mut service = Service::new(key, Settings::default());
     service.bearer_tokens.insert("bearer".to_owned());
     service
 }
