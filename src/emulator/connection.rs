@@ -22,6 +22,8 @@ const MAX_WRITE_TIME: Duration = Duration::from_secs(30);
 const TOO_LARGE: &str = "the body is larger than 1 MiB";
 const HEAD_TOO_LARGE: &str = "the head is larger than 32 KiB";
 const TOO_MANY_HEADERS: &str = "the request has more than 128 headers";
+const MISFRAMED: &str =
+    "a body has either a Content-Length or, in HTTP/1.1, Transfer-Encoding: chunked";
 const TLS_UNEXPECTED: &str =
     "this is TLS; the emulator speaks http, not https, unless started with --tls";
 const TLS_EXPECTED: &str = "this is plain http; the emulator speaks https here";
@@ -183,8 +185,8 @@ impl Connection<'_> {
             return Err(Failure::Refused(400, TLS_EXPECTED));
         }
         let reader = self.receive_head(request)?;
-        if let Some((status, reason)) = request.framing_error() {
-            return Err(Failure::Refused(status, reason));
+        if request.is_misframed() {
+            return Err(Failure::Refused(400, MISFRAMED));
         }
         let length =
             request.header("content-length").map(|length| length.parse().unwrap_or(0_usize));

@@ -1,11 +1,12 @@
 //! Requests to the emulator itself, for tests in other languages.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use ureq::http::{Method, header};
+use ureq::http::header;
 
-use super::date::dotnet_rfc3339;
+use super::clock::dotnet_rfc3339;
 use super::fault::Fault;
 use super::fault::words::parse_time;
 use super::request::{Operation, Request};
@@ -13,33 +14,43 @@ use super::response::{Refusal, Response};
 use super::service::IssuedToken;
 use super::state::Live;
 
-/// Ends of names that the public DNS does not have.
-const PRIVATE_NAMES: [&str; 2] = [".internal", ".local"];
-
 const UNKNOWN: &str = "there are GET /emulator/health and state, and POST /emulator/clock, expire-tokens, faults, reset and users";
 
 /// Does what a request to the emulator itself asks for. `None` if the request is one to the service.
 pub(super) fn respond(live: &mut Live, request: &Request) -> Option<Result<Response, Refusal>> {
     let command = request.path().strip_prefix("/emulator")?.trim_matches('/');
-    if let Some(problem) = foreign_origin(request) {
-        return Some(Err(Refusal::text(403, problem)));
+    Some(perform(live, request, command))
+}
+
+fn perform(live: &mut Live, request: &Request, command: &str) -> Result<Response, Refusal> {
+    refuse_web_pages(request)?;
+    match (request.method.as_str(), command) {
+        ("GET", "health") => return Ok(Response::json(200, health(live).to_string())),
+        ("GET", "state") => return Ok(Response::json(200, state(live).to_string())),
+        ("POST", "clock") => {
+            let times = each(request, parse_time)?;
+            live.advance_clock(times.into_iter().fold(Duration::ZERO, Duration::saturating_add));
+        }
+        ("POST", "expire-tokens") => {
+            each(request, |id| {
+                let is_known = live.service.users.revoke(id, None);
+                is_known.then_some(()).ok_or_else(|| format!("there is no user {id:?}"))
+            })?;
+        }
+        ("POST", "faults") => {
+            let parse = |words: &str| words.parse::<Fault>().map_err(|error| error.to_string());
+            live.faults.extend(each(request, parse)?);
+        }
+        ("POST", "reset") => live.reset(),
+        ("POST", "users") => {
+            each(request, |id| {
+                live.service.users.add(id);
+                Ok(())
+            })?;
+        }
+        _ => return Err(Refusal::text(404, UNKNOWN)),
     }
-    let done = match (&request.method, command) {
-        (&Method::GET, "health") => return Some(Ok(Response::json(200, health(live).to_string()))),
-        (&Method::GET, "state") => return Some(Ok(Response::json(200, state(live).to_string()))),
-        (&Method::POST, "clock") => clock(live, request),
-        (&Method::POST, "expire-tokens") => expire_tokens(live, request),
-        (&Method::POST, "faults") => faults(live, request),
-        (&Method::POST, "reset") => {
-            live.reset();
-            Ok(())
-        }
-        (&Method::POST, "users") => {
-            values(request).map(|ids| ids.iter().for_each(|id| live.service.users.add(id)))
-        }
-        _ => return Some(Err(Refusal::text(404, UNKNOWN))),
-    };
-    Some(done.map(|()| Response::new(204)).map_err(|problem| Refusal::text(400, problem)))
+    Ok(Response::new(204))
 }
 
 /// Cheap, however much happened.
@@ -53,10 +64,11 @@ fn health(live: &Live) -> Value {
 
 fn state(live: &Live) -> Value {
     let users = &live.service.users;
-    let tokens = |id: &String| users.valid_tokens(id, live.now()).unwrap_or_default();
     let token = |token: IssuedToken| json!({"scopes": token.scopes(), "expiresOn": dotnet_rfc3339(token.expires_on())});
-    let user =
-        |id| json!({"id": id, "tokens": tokens(&id).into_iter().map(token).collect::<Value>()});
+    let user = |id: String| {
+        let tokens = users.valid_tokens(&id, live.now()).unwrap_or_default();
+        json!({"id": id, "tokens": tokens.into_iter().map(token).collect::<Value>()})
+    };
     json!({
         "requests": request_counts(live),
         "users": users.ids().into_iter().map(user).collect::<Value>(),
@@ -69,65 +81,48 @@ fn request_counts(live: &Live) -> Map<String, Value> {
     Operation::ALL.into_iter().map(count).collect()
 }
 
-fn clock(live: &mut Live, request: &Request) -> Result<(), String> {
-    let times = values(request)?.iter().map(|text| parse_time(text)).collect::<Result<Vec<_>, _>>();
-    times?.into_iter().for_each(|time| live.advance_clock(time));
-    Ok(())
-}
-
-fn expire_tokens(live: &mut Live, request: &Request) -> Result<(), String> {
-    let unknown = values(request)?.into_iter().find(|id| !live.service.users.revoke(id, None));
-    unknown.map_or(Ok(()), |id| Err(format!("there is no user {id:?}")))
-}
-
-fn faults(live: &mut Live, request: &Request) -> Result<(), String> {
-    let faults =
-        values(request)?.iter().map(|words| words.parse()).collect::<Result<Vec<Fault>, _>>();
-    faults
-        .map_err(|error| error.to_string())?
-        .into_iter()
-        .for_each(|fault| live.faults.push(fault));
-    Ok(())
-}
-
-/// The lines of the body, or the strings of a JSON array.
-fn values(request: &Request) -> Result<Vec<String>, String> {
+/// Reads each line of the body, or each string of a JSON array.
+fn each<T>(
+    request: &Request,
+    read: impl FnMut(&str) -> Result<T, String>,
+) -> Result<Vec<T>, Refusal> {
     let text = String::from_utf8_lossy(&request.body);
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let values: Vec<String> = if text.trim_start().starts_with(['[', '{', '"']) {
         serde_json::from_str(&text).unwrap_or_default()
     } else {
-        lines.map(str::to_owned).collect()
+        text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
     };
     if values.is_empty() {
-        return Err("the body has to be lines of text, or a JSON array of strings".to_owned());
+        let problem = "the body has to be lines of text, or a JSON array of strings";
+        return Err(Refusal::text(400, problem));
     }
-    Ok(values)
+    let read: Result<_, String> = values.iter().map(String::as_str).map(read).collect();
+    read.map_err(|problem| Refusal::text(400, problem))
 }
 
-/// Why the request may come from a web page, if it may. Browsers send `Origin`; and a page that made its own
-/// name one of this machine's addresses is found by the name in `Host`, which the public DNS has.
-fn foreign_origin(request: &Request) -> Option<String> {
+/// Browsers send `Origin` with what may change anything. A page that made its own name one of this machine's
+/// addresses is recognized by that name in `Host`: the public DNS has it.
+fn refuse_web_pages(request: &Request) -> Result<(), Refusal> {
     if request.headers.contains_key(header::ORIGIN) {
         let problem = "the request has an Origin header, so a web page sent it: those may not control the emulator";
-        return Some(problem.to_owned());
+        return Err(Refusal::text(403, problem));
     }
-    let host = request.header("host")?;
+    let host = request.header("host").unwrap_or("localhost");
     let name = host.trim_end_matches(|c: char| c.is_ascii_digit());
     let name = name.strip_suffix(':').unwrap_or(host).trim_matches(['[', ']']).to_ascii_lowercase();
+    let ends = |end: &str| name.ends_with(end);
     let is_network = !request.address.ip().to_canonical().is_loopback();
     let is_own = match name.parse::<IpAddr>() {
         Ok(address) => address.to_canonical().is_loopback() || is_network,
-        Err(_) if name == "localhost" || name.ends_with(".localhost") => true,
+        Err(_) if name == "localhost" || ends(".localhost") => true,
         // Of a container or a machine nearby.
-        Err(_) => {
-            is_network && (!name.contains('.') || PRIVATE_NAMES.iter().any(|it| name.ends_with(it)))
-        }
+        Err(_) => is_network && (!name.contains('.') || ends(".internal") || ends(".local")),
     };
-    let problem = || {
-        format!(
-            "the Host header is {host:?}, which is not a name of this machine: use 127.0.0.1 or localhost"
-        )
-    };
-    (!is_own).then(problem)
+    if is_own {
+        return Ok(());
+    }
+    let problem = format!(
+        "the Host header is {host:?}, which is not a name of this machine: use 127.0.0.1 or localhost"
+    );
+    Err(Refusal::text(403, problem))
 }

@@ -29,6 +29,8 @@ pub(super) mod words;
 #[derive(Clone, Debug)]
 #[must_use = "a fault does nothing until it is injected"]
 pub struct Fault {
+    /// As its words name the effect.
+    words: String,
     pub(super) effect: Effect,
     pub(super) after_processing: bool,
     operation: Option<Operation>,
@@ -57,23 +59,23 @@ impl Fault {
     /// [`header`](Self::header) and [`body`](Self::body) say otherwise. A client does not repeat the creation
     /// of a user after a bare 503, since the user may exist, but after one with the header `Retry-After`.
     pub fn respond(status: u16) -> Self {
-        Self::new(Effect::Respond(Response::new(status)), false)
+        Self::new(&status.to_string(), Effect::Respond(Response::new(status)), false)
     }
 
     /// Closes the connection once the request has arrived; the service never sees it.
     pub fn drop_before_processing() -> Self {
-        Self::new(Effect::Drop, false)
+        Self::new("drop", Effect::Drop, false)
     }
 
     /// Lets the service process the request, then closes the connection without a response.
     pub fn drop_after_processing() -> Self {
-        Self::new(Effect::Drop, true)
+        Self::new("drop-after", Effect::Drop, true)
     }
 
     /// Processes the request and holds the response back for this time. A client that meanwhile sends more
     /// than 1 MiB ahead is cut off.
     pub fn delay(time: Duration) -> Self {
-        Self::new(Effect::Delay(time), true)
+        Self::new(&format!("delay={time:?}"), Effect::Delay(time), true)
     }
 
     /// Processes the request, sends the response up to the middle of its body, and closes the
@@ -81,7 +83,7 @@ impl Fault {
     ///
     /// A response without a body breaks off in the middle of its head.
     pub fn truncate_body() -> Self {
-        Self::new(Effect::Truncate, true)
+        Self::new("truncate", Effect::Truncate, true)
     }
 
     /// Never responds: the request hangs until the client closes its side, sends more than 1 MiB ahead, or
@@ -89,18 +91,18 @@ impl Fault {
     ///
     /// The service never sees it, unless [`after_processing`](Self::after_processing) is called.
     pub fn stall() -> Self {
-        Self::new(Effect::Stall, false)
+        Self::new("stall", Effect::Stall, false)
     }
 
     /// Processes the request, sends the response up to the middle of its body, and then hangs as
     /// [`stall`](Self::stall) does.
     pub fn stall_body() -> Self {
-        Self::new(Effect::StallBody, true)
+        Self::new("stall-body", Effect::StallBody, true)
     }
 
     /// Processes the request and sends the response byte by byte, one in each interval.
     pub fn drip(interval: Duration) -> Self {
-        Self::new(Effect::Drip(interval), true)
+        Self::new(&format!("drip={interval:?}"), Effect::Drip(interval), true)
     }
 
     /// Adds a header to the response of [`respond`](Self::respond), as it is, unchecked; other faults
@@ -126,6 +128,9 @@ impl Fault {
 
     /// Lets the service process the request before the fault strikes.
     pub fn after_processing(mut self) -> Self {
+        if !self.after_processing {
+            self.words.push_str("-after");
+        }
         self.after_processing = true;
         self
     }
@@ -158,9 +163,9 @@ impl Fault {
         self
     }
 
-    fn new(effect: Effect, after_processing: bool) -> Self {
-        let (operation, user, times, every) = (None, None, None, None);
-        Self { effect, after_processing, operation, user, times, every, seen: 0 }
+    fn new(words: &str, effect: Effect, after_processing: bool) -> Self {
+        let (words, operation, user, times, every) = (words.to_owned(), None, None, None, None);
+        Self { words, effect, after_processing, operation, user, times, every, seen: 0 }
     }
 
     /// Counts a request; whether the fault strikes it.
@@ -194,12 +199,8 @@ impl Fault {
 pub(super) struct Faults(Vec<Fault>);
 
 impl Faults {
-    pub(super) fn new(faults: &[Fault]) -> Self {
-        Self(faults.iter().filter(|fault| !fault.is_spent()).cloned().collect())
-    }
-
-    pub(super) fn push(&mut self, fault: Fault) {
-        self.0.extend(Some(fault).filter(|fault| !fault.is_spent()));
+    pub(super) fn extend(&mut self, faults: impl IntoIterator<Item = Fault>) {
+        self.0.extend(faults.into_iter().filter(|fault| !fault.is_spent()));
     }
 
     pub(super) fn pending(&self) -> impl Iterator<Item = &Fault> {
@@ -221,7 +222,8 @@ mod tests {
 
     /// The statuses by which these faults replace the responses to these operations on a user.
     fn statuses(faults: &[Fault], operations: &[(Operation, &str)]) -> Vec<u16> {
-        let mut queue = Faults::new(faults);
+        let mut queue = Faults::default();
+        queue.extend(faults.iter().cloned());
         let struck = operations.iter().map(|(operation, id)| {
             let (operation, id) = (*operation, (*id).to_owned());
             queue.next(Some(&Route { operation, id, is_first: None }))
@@ -259,7 +261,8 @@ mod tests {
 
     #[test]
     fn fault_is_pending_until_it_has_struck_as_often_as_asked() {
-        let mut faults = Faults::new(&[
+        let mut faults = Faults::default();
+        faults.extend([
             Fault::respond(500).times(2),
             Fault::respond(502).every(2),
             Fault::respond(504).times(0),

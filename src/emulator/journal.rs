@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use serde_json::json;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::date::dotnet_rfc3339;
+use super::clock::dotnet_rfc3339;
 use super::redaction::redacted;
 use super::request::{Operation, Request};
 
@@ -146,26 +146,16 @@ impl RecordedRequest {
 
 impl fmt::Display for RecordedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without what a terminal would obey.
-        let printable = |text: &str| {
-            text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect::<String>()
+        let what = match self.target() {
+            "" => "something unreadable".to_owned(),
+            target => format!("{} {}", self.method(), redacted(target)),
         };
-        write!(f, "{} ", self.time_text())?;
-        match self.target() {
-            "" => write!(f, "something unreadable")?,
-            target => write!(f, "{} {}", self.method(), printable(&redacted(target)))?,
-        }
-        match self.status {
-            Some(status) => write!(f, " -> {status}")?,
-            None => write!(f, " -> no response")?,
-        }
-        if self.struck_by_fault {
-            write!(f, " (fault)")?;
-        }
-        match &self.refusal {
-            Some(refusal) => write!(f, " ({})", printable(refusal)),
-            None => Ok(()),
-        }
+        let status = self.status.map_or("no response".to_owned(), |status| status.to_string());
+        let fault = if self.struck_by_fault { " (fault)" } else { "" };
+        let refusal = self.refusal().map(|refusal| format!(" ({refusal})")).unwrap_or_default();
+        let line = format!("{} {what} -> {status}{fault}{refusal}", self.time_text());
+        // Without what a terminal would obey.
+        f.write_str(&line.replace(char::is_control, "\u{fffd}"))
     }
 }
 

@@ -52,7 +52,6 @@ mod builder;
 mod clock;
 mod connection;
 mod control;
-mod date;
 mod fault;
 mod journal;
 mod listener;
@@ -121,7 +120,7 @@ impl Emulator {
 
     /// Adds a fault behind those that are still to come.
     pub fn inject(&self, fault: Fault) {
-        self.live().faults.push(fault);
+        self.live().faults.extend([fault]);
     }
 
     /// Returns the faults that have not struck as often as they were asked to. One that was asked to

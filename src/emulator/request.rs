@@ -155,18 +155,16 @@ impl Request {
         self.route().ok().map(|route| route.operation)
     }
 
-    /// What is wrong with the framing of a body (RFC 9112, sections 6.1 and 6.3).
-    pub(super) fn framing_error(&self) -> Option<(u16, &'static str)> {
+    /// Whether the length of the body is told in a way that RFC 9112 forbids (sections 6.1 and 6.3), or by
+    /// another coding.
+    pub(super) fn is_misframed(&self) -> bool {
         let mut codings = self.headers.get_all(header::TRANSFER_ENCODING).iter();
-        let coding = codings.next()?.as_bytes().trim_ascii();
-        if self.headers.contains_key(header::CONTENT_LENGTH) {
-            return Some((400, "the request has both Content-Length and Transfer-Encoding"));
-        }
-        if self.version == Version::HTTP_10 {
-            return Some((400, "HTTP/1.0 has no Transfer-Encoding"));
-        }
-        let is_chunked = coding.eq_ignore_ascii_case(b"chunked") && codings.next().is_none();
-        (!is_chunked).then_some((501, "the only Transfer-Encoding known here is chunked"))
+        let Some(coding) = codings.next() else { return false };
+        let is_chunked = coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+        !is_chunked
+            || codings.next().is_some()
+            || self.headers.contains_key(header::CONTENT_LENGTH)
+            || self.version == Version::HTTP_10
     }
 
     /// Whether the connection closes after the response. ureq-proto reads no body after a HEAD or a CONNECT,

@@ -35,10 +35,11 @@ pub(super) type Observer = dyn Fn(&RecordedRequest) + Send + Sync;
 
 impl State {
     pub(super) fn new(service: Service, observer: Option<Box<Observer>>) -> Self {
-        let Settings { clock, faults, .. } = &service.settings;
-        let (clock, faults) = (*clock, Faults::new(faults));
+        let (faults, journal, clock) = Default::default();
+        let mut live = Live { service, faults, journal, clock };
+        live.reset();
         Self {
-            live: Mutex::new(Live { service, faults, journal: Journal::default(), clock }),
+            live: Mutex::new(live),
             stopping: AtomicBool::new(false),
             observer,
             observer_panic: Mutex::default(),
@@ -75,7 +76,7 @@ impl State {
         let status = response.as_ref().map(|response| response.status);
         let mut record = RecordedRequest::new(request, now, status, refusal.flatten());
         record.struck_by_fault = effect.is_some();
-        self.record(live, record);
+        self.record(live, &record);
         (response, effect)
     }
 
@@ -84,7 +85,7 @@ impl State {
         let mut live = self.live();
         let now = live.now();
         let (response, refusal) = live.service.finish(Err(refusal), None, &request, now);
-        self.record(live, RecordedRequest::new(request, now, Some(response.status), refusal));
+        self.record(live, &RecordedRequest::new(request, now, Some(response.status), refusal));
         response
     }
 
@@ -92,13 +93,13 @@ impl State {
     pub(super) fn record_failure(&self, reason: String) {
         let live = self.live();
         let (request, now) = (Request::unreadable(), live.now());
-        self.record(live, RecordedRequest::new(request, now, None, Some(reason)));
+        self.record(live, &RecordedRequest::new(request, now, None, Some(reason)));
     }
 
-    fn record(&self, mut live: MutexGuard<'_, Live>, record: RecordedRequest) {
+    fn record(&self, mut live: MutexGuard<'_, Live>, record: &RecordedRequest) {
         live.journal.push(record.clone());
         drop(live);
-        self.observe(&record);
+        self.observe(record);
     }
 
     fn observe(&self, record: &RecordedRequest) {
@@ -124,9 +125,11 @@ impl Live {
     /// told to accept stay.
     pub(super) fn reset(&mut self) {
         self.service.reset();
-        self.faults = Faults::new(&self.service.settings.faults);
+        let Settings { clock, faults, .. } = &self.service.settings;
+        self.clock = *clock;
+        self.faults = Faults::default();
+        self.faults.extend(faults.iter().cloned());
         self.journal = Journal::default();
-        self.clock = self.service.settings.clock;
     }
 }
 

@@ -4,14 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{Effect, Fault};
+use super::Fault;
 use crate::emulator::request::Operation;
-use crate::emulator::response::Response;
 use crate::error::Error;
 
 const MAX_TIME: Duration = Duration::from_secs(60 * 60);
-const RETRY_AFTER: &str = "Retry-After";
-const RETRY_AFTER_MS: &str = "retry-after-ms";
 
 /// Reads `OPERATION:FAILURE`, and behind it in any order `*N` for [`times`](Fault::times) and `%N` for
 /// [`every`](Fault::every), and at the end `@ID` for [`for_user`](Fault::for_user).
@@ -57,58 +54,27 @@ impl FromStr for Fault {
     }
 }
 
-/// Writes the words that [`FromStr`] reads. Bodies, and headers other than the time to wait, are left
-/// out.
+/// Writes the words that [`FromStr`] reads. A body and headers are left out.
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let after = if self.after_processing { "-after" } else { "" };
-        write!(f, "{}:", self.operation.map_or("*", Operation::name))?;
-        match &self.effect {
-            Effect::Respond(Response { status, headers, .. }) => {
-                write!(f, "{status}{after}")?;
-                for (name, value) in headers {
-                    match name.as_str() {
-                        RETRY_AFTER => write!(f, "={value}s")?,
-                        RETRY_AFTER_MS => write!(f, "={value}ms")?,
-                        _ => {}
-                    }
-                }
-            }
-            Effect::Drop => write!(f, "drop{after}")?,
-            Effect::Delay(time) => write!(f, "delay={}", time_words(*time))?,
-            Effect::Drip(time) => write!(f, "drip={}", time_words(*time))?,
-            Effect::Truncate => f.write_str("truncate")?,
-            Effect::Stall => write!(f, "stall{after}")?,
-            Effect::StallBody => f.write_str("stall-body")?,
-        }
+        write!(f, "{}:{}", self.operation.map_or("*", Operation::name), self.words)?;
         for (mark, number) in [('%', self.every), ('*', self.times)] {
             if let Some(number) = number {
                 write!(f, "{mark}{number}")?;
             }
         }
-        match &self.user {
-            Some(user) => write!(f, "@{user}"),
-            None => Ok(()),
-        }
+        self.user.as_ref().map_or(Ok(()), |user| write!(f, "@{user}"))
     }
 }
 
-/// Reads a time such as `250ms`, `2s`, `10m` or `25h`.
+/// Reads a time such as `250ms`, `2s`, `1.5m` or `25h`.
 pub(in crate::emulator) fn parse_time(text: &str) -> Result<Duration, String> {
     // The first unit that fits: all others end in a letter of their own.
-    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
+    let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3_600.0)];
     let number = units.into_iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, unit)));
-    let millis = number.and_then(|(digits, unit)| digits.parse::<u64>().ok()?.checked_mul(unit));
-    let time = millis.map(Duration::from_millis);
+    let seconds = number.and_then(|(digits, unit)| Some(digits.parse::<f64>().ok()? * unit));
+    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     time.ok_or_else(|| format!("{text:?} is not a time such as 250ms, 2s, 10m or 1h"))
-}
-
-fn time_words(time: Duration) -> String {
-    if time.subsec_nanos() == 0 {
-        format!("{}s", time.as_secs())
-    } else {
-        format!("{}ms", time.as_millis())
-    }
 }
 
 fn parse(words: &str) -> Result<Fault, String> {
@@ -131,7 +97,8 @@ fn parse(words: &str) -> Result<Fault, String> {
         failure = rest;
     }
     let (operation, user) = (parse_operation(operation)?, user.map(str::to_owned));
-    Ok(Fault { operation, user, times, every, ..parse_failure(failure)? })
+    let (fault, words) = (parse_failure(failure)?, failure.to_owned());
+    Ok(Fault { words, operation, user, times, every, ..fault })
 }
 
 fn parse_operation(name: &str) -> Result<Option<Operation>, String> {
@@ -169,9 +136,9 @@ fn parse_failure(failure: &str) -> Result<Fault, String> {
             match retry_after {
                 // The header that every client knows has whole seconds.
                 Some(time) if time.subsec_nanos() == 0 => {
-                    fault.header(RETRY_AFTER, time.as_secs().to_string())
+                    fault.header("Retry-After", time.as_secs().to_string())
                 }
-                Some(time) => fault.header(RETRY_AFTER_MS, time.as_millis().to_string()),
+                Some(time) => fault.header("retry-after-ms", time.as_millis().to_string()),
                 None => fault,
             }
         }
@@ -193,6 +160,7 @@ mod tests {
             "*:drop",
             "create:drop-after",
             "*:delay=2s%1",
+            "*:delay=1.5s",
             "exchange:drip=20ms",
             "issue:truncate",
             "issue:stall",
@@ -202,10 +170,18 @@ mod tests {
         ] {
             assert_eq!(words.parse::<Fault>().unwrap().to_string(), words);
         }
-        let fault = "create:delay=1h*2%3".parse::<Fault>().unwrap();
-        assert_eq!(fault.to_string(), "create:delay=3600s%3*2");
-        let fault = Fault::respond(503).header("X-Other", "7").body("CANARY");
-        assert_eq!(fault.to_string(), "*:503");
+        for (fault, words) in [
+            ("create:delay=1h*2%3".parse().unwrap(), "create:delay=1h%3*2"),
+            (Fault::respond(503).header("X-Other", "7").body("CANARY"), "*:503"),
+            (Fault::respond(500).after_processing(), "*:500-after"),
+            (Fault::drop_after_processing().after_processing(), "*:drop-after"),
+            (Fault::delay(Duration::from_millis(1_500)).after_processing(), "*:delay=1.5s"),
+            (Fault::drip(Duration::from_millis(20)), "*:drip=20ms"),
+            (Fault::stall().on(Operation::Issue).for_user("a"), "issue:stall@a"),
+        ] {
+            assert_eq!(fault.to_string(), words);
+            assert_eq!(words.parse::<Fault>().unwrap().to_string(), words);
+        }
     }
 
     #[test]
@@ -228,6 +204,8 @@ mod tests {
             ("issue:delay=2", &format!("\"2\"{time}")),
             ("issue:delay=s", &format!("\"s\"{time}")),
             ("issue:delay=é", &format!("\"é\"{time}")),
+            ("issue:delay=-1s", &format!("\"-1s\"{time}")),
+            ("issue:delay=NaNs", &format!("\"NaNs\"{time}")),
             ("issue:delay=99999999999999999h", &format!("\"99999999999999999h\"{time}")),
             ("issue:delay=3601s", "\"delay=3601s\" takes longer than an hour"),
             ("issue:429*", "\"*\" needs a number from 1"),

@@ -10,50 +10,50 @@ use crate::emulator::request::Request;
 use crate::emulator::response::Refusal;
 use crate::timestamp;
 
+pub(super) const JSON: &str = "application/json";
+
 /// What a caller may ask for; the longest is the default.
 const LIFETIME_MINUTES: RangeInclusive<i32> = 60..=1440;
 
-/// What the bodies of create and issue ask for.
-#[derive(Debug)]
-pub(super) struct TokenRequest {
-    /// Empty only where the operation does not require any.
-    pub(super) scopes: Vec<String>,
-    pub(super) lifetime: Duration,
+/// The scopes and the lifetime that the body of a create asks for. Without scopes, no token is wanted.
+pub(super) fn of_create(
+    request: &Request,
+    version: ApiVersion,
+) -> Result<(Vec<String>, Duration), Refusal> {
+    let body = members(request, JSON)?;
+    // Ours: an empty list is taken as no list; no recording shows what the real service does.
+    let scopes = member(&body, "createTokenWithScopes", string_list)?.unwrap_or_default();
+    let lifetime = lifetime(&body, version)?;
+    check_scopes(&scopes, version)?;
+    Ok((scopes, lifetime))
 }
 
-impl TokenRequest {
-    pub(super) fn of_create(request: &Request, version: ApiVersion) -> Result<Self, Refusal> {
-        let body = object(request)?;
-        // Ours: an empty list is taken as no list; no recording shows what the real service does.
-        let scopes = member(&body, "createTokenWithScopes", string_list)?.unwrap_or_default();
-        let lifetime = lifetime(&body, version)?;
-        check_scopes(&scopes, version)?;
-        Ok(Self { scopes, lifetime })
+/// The scopes and the lifetime that the body of an issue asks for.
+pub(super) fn of_issue(
+    request: &Request,
+    version: ApiVersion,
+) -> Result<(Vec<String>, Duration), Refusal> {
+    let body = members(request, JSON)?;
+    // Absent and empty differ in message, target and headers: the absent list is missed where the
+    // request is bound, before the handler judges any value.
+    let scopes = member(&body, "scopes", string_list)?.ok_or_else(|| {
+        Refusal::validation("Scopes: The Scopes field is required.", Some("Scopes"))
+    })?;
+    let lifetime = lifetime(&body, version)?;
+    // Ours: an empty list is judged after the lifetime; no recording shows both wrong.
+    if scopes.is_empty() {
+        let message = "Invalid scopes - Scopes field is required.";
+        return Err(Refusal::validation(message, Some("scopes")).advertising());
     }
-
-    pub(super) fn of_issue(request: &Request, version: ApiVersion) -> Result<Self, Refusal> {
-        let body = object(request)?;
-        // Absent and empty differ in message, target and headers: the absent list is missed where
-        // the request is bound, before the handler judges any value.
-        let scopes = member(&body, "scopes", string_list)?.ok_or_else(|| {
-            Refusal::validation("Scopes: The Scopes field is required.", Some("Scopes"))
-        })?;
-        let lifetime = lifetime(&body, version)?;
-        // Ours: an empty list is judged after the lifetime; no recording shows both wrong.
-        if scopes.is_empty() {
-            let message = "Invalid scopes - Scopes field is required.";
-            return Err(Refusal::validation(message, Some("scopes")).advertising());
-        }
-        check_scopes(&scopes, version)?;
-        Ok(Self { scopes, lifetime })
-    }
+    check_scopes(&scopes, version)?;
+    Ok((scopes, lifetime))
 }
 
 /// A version that does not know the member ignores it.
 fn lifetime(body: &Map<String, Value>, version: ApiVersion) -> Result<Duration, Refusal> {
     let mut minutes = None;
     if version.has_lifetimes() {
-        minutes = member(body, "expiresInMinutes", int32)?;
+        minutes = member(body, "expiresInMinutes", |value| value.as_i64()?.try_into().ok())?;
     }
     let minutes = minutes.unwrap_or(*LIFETIME_MINUTES.end());
     if !LIFETIME_MINUTES.contains(&minutes) {
@@ -80,13 +80,8 @@ pub(super) fn tokens_valid_from(request: &Request) -> Result<Option<SystemTime>,
     member(&body, "tokensValidFrom", |value| timestamp::parse_rfc3339(value.as_str()?))
 }
 
-/// The members of a JSON body.
-pub(super) fn object(request: &Request) -> Result<Map<String, Value>, Refusal> {
-    members(request, "application/json")
-}
-
-/// An empty body and `null` have no members.
-fn members(request: &Request, expected: &str) -> Result<Map<String, Value>, Refusal> {
+/// The members of a body. An empty one and `null` have none.
+pub(super) fn members(request: &Request, expected: &str) -> Result<Map<String, Value>, Refusal> {
     if request.body.is_empty() {
         return Ok(Map::new());
     }
@@ -129,8 +124,4 @@ pub(super) fn string(value: &Value) -> Option<String> {
 
 fn string_list(value: &Value) -> Option<Vec<String>> {
     value.as_array()?.iter().map(string).collect()
-}
-
-fn int32(value: &Value) -> Option<i32> {
-    value.as_i64().and_then(|number| number.try_into().ok())
 }

@@ -19,13 +19,11 @@ mod token;
 mod version;
 
 use authentication::authenticate;
-use body::TokenRequest;
 use directory::Directory;
 use throttle::Throttle;
 use version::{ApiVersion, advertised};
 
-use super::clock::Clock;
-use super::date::dotnet_rfc3339;
+use super::clock::{Clock, dotnet_rfc3339};
 use super::fault::Fault;
 use super::random::Random;
 use super::request::{Operation, Request};
@@ -186,8 +184,7 @@ impl Service {
             let id = self.users.create(&self.resource, &mut self.ids);
             return Ok(Response::json(200, json!({"id": id}).to_string()));
         }
-        let TokenRequest { scopes, lifetime } =
-            TokenRequest::of_create(call.request, call.version)?;
+        let (scopes, lifetime) = body::of_create(call.request, call.version)?;
         self.throttle.admit((Operation::Create, !scopes.is_empty()), call.now)?;
         let id = self.users.create(&self.resource, &mut self.ids);
         let identity = json!({"id": id});
@@ -216,7 +213,7 @@ impl Service {
 
     fn issue(&mut self, call: &Call<'_>) -> Result<Response, Refusal> {
         // Ours: the body is judged before the identity; no recording shows both wrong.
-        let TokenRequest { scopes, lifetime } = TokenRequest::of_issue(call.request, call.version)?;
+        let (scopes, lifetime) = body::of_issue(call.request, call.version)?;
         self.throttle.admit((Operation::Issue, false), call.now)?;
         if !self.users.contains(call.id) {
             return Err(not_owned());

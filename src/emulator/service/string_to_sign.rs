@@ -7,7 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 
 use super::key::{SharedKey, hex, hmac_sha256};
-use crate::emulator::date::dotnet_rfc3339;
+use crate::emulator::clock::dotnet_rfc3339;
 use crate::emulator::request::{Request, percent_decoded};
 use crate::timestamp;
 

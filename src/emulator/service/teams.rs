@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::body::{member, object, string};
+use super::body::{JSON, member, members, string};
 use crate::emulator::request::Request;
 use crate::emulator::response::Refusal;
 
@@ -16,7 +16,7 @@ pub(crate) struct TeamsUser {
 
 /// The token in the body, which may be empty but not absent.
 pub(super) fn entra_token(request: &Request) -> Result<String, Refusal> {
-    member(&object(request)?, "token", string)?.ok_or_else(|| {
+    member(&members(request, JSON)?, "token", string)?.ok_or_else(|| {
         let message = "The body is either missing or doesn't contain any token.";
         Refusal::validation(message, None)
     })
@@ -24,7 +24,7 @@ pub(super) fn entra_token(request: &Request) -> Result<String, Refusal> {
 
 /// Checks the ids in the body: presence first, then the forms, then whether they are those of the token.
 pub(super) fn check_ids(request: &Request, user: &TeamsUser) -> Result<(), Refusal> {
-    let body = object(request)?;
+    let body = members(request, JSON)?;
     let required = |name, target: &str| {
         member(&body, name, string)?.filter(|text| !text.is_empty()).ok_or_else(|| {
             let message = format!("{target}: The {target} field is required.");

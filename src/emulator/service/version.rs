@@ -19,8 +19,8 @@ const ADVERTISED_BY_EXCHANGE: &str = "2021-10-31-preview, 2022-06-01, 2022-10-01
 
 // Ours: not spoken are 2020-07-20-preview1 (gone from the lists by 2021), 2021-03-31-preview1 (only
 // its Teams exchange was recorded), 2025-03-02-preview (its custom ids were withdrawn), and
-// 2025-04-01-preview (a draft that the service was never seen to serve). 2021-02-22-preview1, which the service listed until 2024, is spoken as 2021-03-07; no
-// request under it is public.
+// 2025-04-01-preview (a draft that the service was never seen to serve). 2021-02-22-preview1, which the
+// service listed until 2024, is spoken as 2021-03-07; no request under it is public.
 const SUPPORTED: [&str; 13] = [
     FIRST_PREVIEW,
     "2021-02-22-preview1",
@@ -53,9 +53,8 @@ impl ApiVersion {
         let is_first = version.is_some_and(Self::is_first);
         let is_known_route = route.is_first.is_none_or(|route| route == is_first);
         if version.is_some() && !is_known_route {
-            let of = if is_first { "another" } else { FIRST_PREVIEW };
-            let explanation = format!("the path is that of {of} api-version, not of {text}");
-            return Err(Refusal::empty(404, &explanation));
+            let reason = format!("the path does not exist in api-version {text}, but in others");
+            return Err(Refusal::empty(404, &reason));
         }
         let version = version.filter(|version| match route.operation {
             Operation::Exchange => version.has_teams_exchange(),

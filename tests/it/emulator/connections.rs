@@ -188,24 +188,24 @@ fn malformed_http_is_refused_and_the_connection_closed() {
         ),
         (
             "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\n".to_owned(),
-            501,
-            "the only Transfer-Encoding known here is chunked",
+            400,
+            "a body has either a Content-Length or, in HTTP/1.1, Transfer-Encoding: chunked",
         ),
         (
             "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n".to_owned(),
-            501,
-            "the only Transfer-Encoding known here is chunked",
+            400,
+            "a body has either a Content-Length or, in HTTP/1.1, Transfer-Encoding: chunked",
         ),
         (
             "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"
                 .to_owned(),
             400,
-            "the request has both Content-Length and Transfer-Encoding",
+            "a body has either a Content-Length or, in HTTP/1.1, Transfer-Encoding: chunked",
         ),
         (
             "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(),
             400,
-            "HTTP/1.0 has no Transfer-Encoding",
+            "a body has either a Content-Length or, in HTTP/1.1, Transfer-Encoding: chunked",
         ),
         (
             format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(128)),

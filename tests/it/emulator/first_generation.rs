@@ -118,16 +118,16 @@ fn preview_of_2020_has_its_own_paths() {
         let response = ask(&emulator, method, path, body);
         assert_eq!((response.status, response.body.as_str()), (404, ""), "{path}");
         let refusal = emulator.requests().pop().unwrap().refusal().unwrap().to_owned();
-        assert_eq!(refusal, "the path is that of another api-version, not of 2020-07-20-preview2");
+        assert_eq!(
+            refusal,
+            "the path does not exist in api-version 2020-07-20-preview2, but in others"
+        );
     }
     for (method, path) in [("POST", format!("{path}/token")), ("PATCH", path.clone())] {
         let response = call(method, format!("{path}?{VERSION}"), scopes).send(&emulator);
         assert_eq!((response.status, response.body.as_str()), (404, ""), "{path}");
         let refusal = emulator.requests().pop().unwrap().refusal().unwrap().to_owned();
-        assert_eq!(
-            refusal,
-            "the path is that of 2020-07-20-preview2 api-version, not of 2023-10-01"
-        );
+        assert_eq!(refusal, "the path does not exist in api-version 2023-10-01, but in others");
         // A version is judged before the path.
         let response = call(method, format!("{path}?api-version=x"), scopes).send(&emulator);
         assert_eq!(response.text("code"), "UnsupportedApiVersion");
