@@ -26,6 +26,7 @@ const MISFRAMED: &str =
     "a body has either a Content-Length or, in HTTP/1.1, Transfer-Encoding: chunked";
 const TLS_UNEXPECTED: &str =
     "this is TLS; the emulator speaks http, not https, unless started with --tls";
+const TLS_UNTRUSTED: &str = "clients have to trust the authority of the emulator's certificate";
 const TLS_EXPECTED: &str = "this is plain http; the emulator speaks https here";
 
 /// How long a connection stays open without a whole request, be it idle or half sent.
@@ -89,7 +90,12 @@ pub(super) fn serve(
             Ok(false) => return Ok(()),
             Err(error) => {
                 if connection.is_silent_tls && !state.stopping.load(Ordering::SeqCst) {
-                    state.record_failure(tls_failure(&error));
+                    // Clients that refuse the certificate say so by an alert, or by closing.
+                    let problem = match error.kind() {
+                        ErrorKind::InvalidData => error.to_string(),
+                        _ => "the client left before it sent a request".to_owned(),
+                    };
+                    state.record_failure(format!("TLS failed: {problem}; {TLS_UNTRUSTED}"));
                 }
                 return Err(error);
             }
@@ -128,7 +134,7 @@ impl From<io::Error> for Failure {
 impl Connection<'_> {
     /// Responds to one request; whether the connection stays open for another.
     fn exchange(&mut self) -> io::Result<bool> {
-        let mut request = Request::unreadable();
+        let mut request = Request::default();
         match self.receive(&mut request) {
             Ok(()) => self.respond(request),
             Err(Failure::Gone(error)) => Err(error),
@@ -235,7 +241,7 @@ impl Connection<'_> {
                 version: parts.version,
                 headers: parts.headers,
                 body: Vec::new(),
-                address: self.socket.local_addr()?,
+                address: Some(self.socket.local_addr()?),
             };
             for (name, value) in &mut request.headers {
                 if name == header::AUTHORIZATION || name == header::PROXY_AUTHORIZATION {
@@ -335,17 +341,6 @@ impl Connection<'_> {
             self.fill(Some(deadline))?;
         }
     }
-}
-
-/// Clients that refuse the certificate say so by an alert, or by closing.
-fn tls_failure(error: &io::Error) -> String {
-    let problem = match error.kind() {
-        ErrorKind::InvalidData => error.to_string(),
-        _ => "the client left before it sent a request".to_owned(),
-    };
-    format!(
-        "TLS failed: {problem}; clients have to trust the authority of the emulator's certificate"
-    )
 }
 
 fn malformed() -> Failure {

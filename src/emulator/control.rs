@@ -17,16 +17,12 @@ use super::state::Live;
 const UNKNOWN: &str = "there are GET /emulator/health and state, and POST /emulator/clock, expire-tokens, faults, reset and users";
 
 /// Does what a request to the emulator itself asks for. `None` if the request is one to the service.
-pub(super) fn respond(live: &mut Live, request: &Request) -> Option<Result<Response, Refusal>> {
-    let command = request.path().strip_prefix("/emulator")?.trim_matches('/');
-    Some(perform(live, request, command))
-}
-
-fn perform(live: &mut Live, request: &Request, command: &str) -> Result<Response, Refusal> {
+pub(super) fn respond(live: &mut Live, request: &Request) -> Result<Option<Response>, Refusal> {
+    let Some(command) = request.path().strip_prefix("/emulator") else { return Ok(None) };
     refuse_web_pages(request)?;
-    match (request.method.as_str(), command) {
-        ("GET", "health") => return Ok(Response::json(200, health(live).to_string())),
-        ("GET", "state") => return Ok(Response::json(200, state(live).to_string())),
+    match (request.method.as_str(), command.trim_matches('/')) {
+        ("GET", "health") => return Ok(Some(Response::json(200, health(live).to_string()))),
+        ("GET", "state") => return Ok(Some(Response::json(200, state(live).to_string()))),
         ("POST", "clock") => {
             let times = each(request, parse_time)?;
             live.advance_clock(times.into_iter().fold(Duration::ZERO, Duration::saturating_add));
@@ -50,7 +46,7 @@ fn perform(live: &mut Live, request: &Request, command: &str) -> Result<Response
         }
         _ => return Err(Refusal::text(404, UNKNOWN)),
     }
-    Ok(Response::new(204))
+    Ok(Some(Response::new(204)))
 }
 
 /// Cheap, however much happened.
@@ -111,9 +107,10 @@ fn refuse_web_pages(request: &Request) -> Result<(), Refusal> {
     let name = host.trim_end_matches(|c: char| c.is_ascii_digit());
     let name = name.strip_suffix(':').unwrap_or(host).trim_matches(['[', ']']).to_ascii_lowercase();
     let ends = |end: &str| name.ends_with(end);
-    let is_network = !request.address.ip().to_canonical().is_loopback();
+    let is_loopback = |address: IpAddr| address.to_canonical().is_loopback();
+    let is_network = request.address.is_none_or(|address| !is_loopback(address.ip()));
     let is_own = match name.parse::<IpAddr>() {
-        Ok(address) => address.to_canonical().is_loopback() || is_network,
+        Ok(address) => is_loopback(address) || is_network,
         Err(_) if name == "localhost" || ends(".localhost") => true,
         // Of a container or a machine nearby.
         Err(_) => is_network && (!name.contains('.') || ends(".internal") || ends(".local")),

@@ -27,7 +27,7 @@ pub(super) struct Shared {
     pub(super) state: State,
     /// Makes TLS of a connection, if the emulator speaks https.
     pub(super) tls: Option<Box<Accept>>,
-    connections: Mutex<HashMap<u64, Arc<TcpStream>>>,
+    pub(super) connections: Mutex<HashMap<u64, Arc<TcpStream>>>,
 }
 
 impl Shared {
@@ -73,10 +73,6 @@ impl Listener {
             IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         };
         SocketAddr::new(ip, self.address.port())
-    }
-
-    pub(super) fn open_connections(&self) -> usize {
-        lock(&self.shared.connections).len()
     }
 }
 

@@ -64,7 +64,7 @@ mod state;
 
 use listener::Listener;
 use service::TeamsUser;
-use state::Live;
+use state::{Live, lock};
 
 pub use builder::EmulatorBuilder;
 pub use fault::Fault;
@@ -150,13 +150,13 @@ impl Emulator {
     /// A request is here before its client sees the response.
     #[must_use]
     pub fn requests(&self) -> Vec<RecordedRequest> {
-        self.live().journal.records()
+        self.live().journal.records.iter().cloned().collect()
     }
 
     /// Returns the number of all requests that arrived.
     #[must_use]
     pub fn request_count(&self) -> u64 {
-        self.live().journal.total()
+        self.live().journal.counts.values().sum()
     }
 
     /// Returns the number of requests for one operation that arrived, whatever the response.
@@ -285,7 +285,7 @@ impl Emulator {
     /// for a moment.
     #[must_use]
     pub fn open_connections(&self) -> usize {
-        self.listener.open_connections()
+        lock(&self.listener.shared.connections).len()
     }
 
     fn live(&self) -> MutexGuard<'_, Live> {

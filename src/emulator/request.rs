@@ -1,6 +1,6 @@
 //! A request as it arrived, and which operation it asks for.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use ureq::http::{HeaderMap, Method, Version, header};
 
@@ -38,8 +38,9 @@ impl Operation {
     }
 }
 
-/// What came over the wire, with the target exactly as it was written there.
-#[derive(Clone)]
+/// What came over the wire, with the target exactly as it was written there. The default stands for what
+/// could not be read as a request.
+#[derive(Clone, Default)]
 pub(super) struct Request {
     pub(super) method: Method,
     pub(super) target: String,
@@ -47,7 +48,7 @@ pub(super) struct Request {
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
     /// The emulator's end of the connection.
-    pub(super) address: SocketAddr,
+    pub(super) address: Option<SocketAddr>,
 }
 
 /// Where method and path lead.
@@ -76,18 +77,6 @@ const ROUTES: [Pattern; 7] = [
 const ID: &str = "{id}";
 
 impl Request {
-    /// Stands for what could not be read as a request.
-    pub(super) fn unreadable() -> Self {
-        Self {
-            method: Method::default(),
-            target: String::new(),
-            version: Version::HTTP_11,
-            headers: HeaderMap::new(),
-            body: Vec::new(),
-            address: (Ipv4Addr::UNSPECIFIED, 0).into(),
-        }
-    }
-
     /// The header's text; `None` if it is absent or not ASCII.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
@@ -170,19 +159,16 @@ impl Request {
     /// Whether the connection closes after the response. ureq-proto reads no body after a HEAD or a CONNECT,
     /// so what follows may be one.
     pub(super) fn closes(&self) -> bool {
-        let says = |token| {
-            let values = self.headers.get_all(header::CONNECTION).iter();
-            has_token(values.filter_map(|value| value.to_str().ok()), token)
-        };
-        says("close")
-            || (self.version == Version::HTTP_10 && !says("keep-alive"))
+        let list = self.header("connection").unwrap_or_default();
+        has_token(list, "close")
+            || (self.version == Version::HTTP_10 && !has_token(list, "keep-alive"))
             || matches!(self.method, Method::HEAD | Method::CONNECT)
     }
 }
 
-/// Whether one of these lists has this token, in any case.
-pub(super) fn has_token<'a>(lists: impl Iterator<Item = &'a str>, token: &str) -> bool {
-    lists.flat_map(|list| list.split(',')).any(|part| part.trim().eq_ignore_ascii_case(token))
+/// Whether a list has this token, in any case.
+pub(super) fn has_token(list: &str, token: &str) -> bool {
+    list.split(',').any(|part| part.trim().eq_ignore_ascii_case(token))
 }
 
 /// `None` for a broken escape, or for bytes that are not UTF-8.
@@ -204,7 +190,7 @@ mod tests {
     use super::*;
 
     fn request(method: Method, target: &str) -> Request {
-        Request { method, target: target.to_owned(), ..Request::unreadable() }
+        Request { method, target: target.to_owned(), ..Request::default() }
     }
 
     fn found(method: Method, target: &str) -> Option<(Operation, String, Option<bool>)> {

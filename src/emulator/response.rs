@@ -42,9 +42,7 @@ impl Response {
 
     /// Whether its own headers end the connection.
     pub(super) fn closes(&self) -> bool {
-        let is_connection = |name: &str| name.eq_ignore_ascii_case("connection");
-        let lines = self.headers.iter().filter(|(name, _)| is_connection(name));
-        has_token(lines.map(|(_, value)| value.as_str()), "close")
+        self.header("connection").is_some_and(|list| has_token(list, "close"))
     }
 
     /// Its bytes, and how many of them are half: up to the middle of the body, or of the head if there is no

@@ -55,7 +55,7 @@ impl State {
     pub(super) fn handle(&self, request: Request) -> (Option<Response>, Option<Effect>) {
         let mut live = self.live();
         let now = live.now();
-        if let Some(outcome) = control::respond(&mut live, &request) {
+        if let Some(outcome) = control::respond(&mut live, &request).transpose() {
             let (response, refusal) = live.service.finish(outcome, None, &request, now);
             drop(live);
             // Not in the journal, which holds what the program under test did.
@@ -92,7 +92,7 @@ impl State {
     /// Records a connection that failed before a request could be read.
     pub(super) fn record_failure(&self, reason: String) {
         let live = self.live();
-        let (request, now) = (Request::unreadable(), live.now());
+        let (request, now) = (Request::default(), live.now());
         self.record(live, &RecordedRequest::new(request, now, None, Some(reason)));
     }
 

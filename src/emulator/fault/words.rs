@@ -102,14 +102,13 @@ fn parse(words: &str) -> Result<Fault, String> {
 }
 
 fn parse_operation(name: &str) -> Result<Option<Operation>, String> {
-    if name == "*" {
-        return Ok(None);
+    match Operation::ALL.into_iter().find(|operation| operation.name() == name) {
+        None if name != "*" => {
+            let known = Operation::ALL.map(Operation::name).join(", ");
+            Err(format!("{name:?} is not an operation: expected {known} or *"))
+        }
+        found => Ok(found),
     }
-    let known = Operation::ALL.map(Operation::name);
-    let found = Operation::ALL.into_iter().find(|operation| operation.name() == name);
-    found
-        .map(Some)
-        .ok_or_else(|| format!("{name:?} is not an operation: expected {} or *", known.join(", ")))
 }
 
 fn parse_failure(failure: &str) -> Result<Fault, String> {

@@ -200,7 +200,7 @@ mod tests {
             (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
         });
         let headers = HeaderMap::from_iter(headers);
-        Request { method, target: target.to_owned(), headers, ..Request::unreadable() }
+        Request { method, target: target.to_owned(), headers, ..Request::default() }
     }
 
     fn judge(key: &str, request: &Request, seconds_later: u64) -> Result<(), String> {
@@ -255,7 +255,7 @@ mod tests {
         assert!(usual.contains(", and the query was not signed; "), "{usual}");
 
         let unusual = format!("DELETE\n/c?d\n{tail}");
-        let expected = "the signature does not match: the access key was not decoded from base64, and the path with its query differs; ";
+        let expected = "the signature does not match: the access key was not decoded from base64, and the string to sign differs; ";
         let explained = explained(&unusual, true);
         assert!(explained.starts_with(expected), "{explained}");
     }

@@ -172,7 +172,8 @@ impl<'a> Signed<'a> {
     }
 
     fn wrong_hosts(&self) -> Vec<(String, String)> {
-        let (host, port) = (self.host.as_str(), self.request.address.port());
+        let (host, port) =
+            (self.host.as_str(), self.request.address.map_or(0, |address| address.port()));
         let (name, _) = host.rsplit_once(':').unwrap_or((host, ""));
         let mut hosts = vec![
             (format!("http://{host}"), WITH_SCHEME.to_owned()),
@@ -215,18 +216,6 @@ impl<'a> Signed<'a> {
         dates.push((iso.replace("+00:00", "Z"), ISO_8601));
         dates.push((iso, ISO_8601));
         dates
-    }
-
-    /// Names where a text departs from this one.
-    pub(super) fn parts_unlike(&self, other: &str) -> String {
-        const NAMES: [&str; 5] =
-            ["the verb", "the path with its query", "the date", "the host", "the content hash"];
-
-        let (own, other) = (self.text(), other.split(['\n', ';']).collect::<Vec<_>>());
-        let parts = NAMES.into_iter().zip(own.split(['\n', ';']).zip(&other));
-        let unlike: Vec<_> =
-            parts.filter(|(_, (own, other))| own != *other).map(|(name, _)| name).collect();
-        if other.len() == NAMES.len() { unlike.join(", ") } else { "the form".to_owned() }
     }
 }
 

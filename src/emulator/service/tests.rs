@@ -23,7 +23,7 @@ fn ask(
         (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
     ]);
     let target = format!("{path}?api-version=2023-10-01");
-    let request = Request { method, target, headers, body: body.into(), ..Request::unreadable() };
+    let request = Request { method, target, headers, body: body.into(), ..Request::default() };
     let (response, _) = service.respond(&request, now);
     (response.status, String::from_utf8(response.body).unwrap())
 }

@@ -296,7 +296,7 @@ fn diagnosis_judges_a_string_to_sign_that_was_sent_along() {
     let text = told(&spoilt, "gateway");
     let refused = refusal(with(spoilt, &text).signed(&emulator));
     assert!(
-        refused.starts_with("the signature does not match: the host differs; the "),
+        refused.starts_with("the signature does not match: the string to sign differs; the "),
         "{refused}"
     );
     let tail = format!(", but {text:?} was signed, as x-ms-hmac-string-to-sign-base64 says");
