@@ -1,6 +1,6 @@
 //! Identities, and the tokens that were issued to them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::token::IssuedToken;
@@ -19,7 +19,7 @@ struct Identity {
     /// In the order of creation.
     number: u32,
     /// By their numbers, so oldest first.
-    tokens: BTreeMap<u64, IssuedToken>,
+    tokens: Vec<IssuedToken>,
 }
 
 impl Directory {
@@ -42,7 +42,7 @@ impl Directory {
             return;
         }
         self.created = self.created.wrapping_add(1);
-        let identity = Identity { number: self.created, tokens: BTreeMap::new() };
+        let identity = Identity { number: self.created, tokens: Vec::new() };
         self.identities.insert(id.to_owned(), identity);
     }
 
@@ -67,7 +67,7 @@ impl Directory {
         id: &str,
         now: SystemTime,
     ) -> Option<Vec<IssuedToken>> {
-        let tokens = self.identities.get(id)?.tokens.values();
+        let tokens = self.identities.get(id)?.tokens.iter();
         Some(tokens.filter(|token| now < token.expires_on).cloned().collect())
     }
 
@@ -92,13 +92,13 @@ impl Directory {
             issued_before.is_some_and(|instant| millis(token.issued_at) > millis(instant))
         };
         let identity = self.identities.get_mut(id);
-        identity.map(|identity| identity.tokens.retain(|_, token| is_kept(token))).is_some()
+        identity.map(|identity| identity.tokens.retain(is_kept)).is_some()
     }
 
     pub(super) fn remember(&mut self, id: &str, token: IssuedToken) {
         let now = token.issued_at;
         if let Some(identity) = self.identities.get_mut(id) {
-            identity.tokens.insert(token.number, token);
+            identity.tokens.push(token);
         }
         // Rarely enough to cost nothing, often enough that at most half of the memory is waste.
         self.tokens_until_sweep = self.tokens_until_sweep.saturating_sub(1);
@@ -110,14 +110,17 @@ impl Directory {
     pub(super) fn free_expired(&mut self, now: SystemTime) {
         let mut kept = self.identities.len();
         for identity in self.identities.values_mut() {
-            identity.tokens.retain(|_, token| now < token.expires_on);
+            identity.tokens.retain(|token| now < token.expires_on);
+            identity.tokens.shrink_to(identity.tokens.len() * 2);
             kept += identity.tokens.len();
         }
         self.tokens_until_sweep = kept.max(1_000);
     }
 
     pub(super) fn token(&self, id: &str, number: u64) -> Option<&IssuedToken> {
-        self.identities.get(id)?.tokens.get(&number)
+        let tokens = &self.identities.get(id)?.tokens;
+        let index = tokens.binary_search_by_key(&number, |token| token.number).ok()?;
+        tokens.get(index)
     }
 
     #[cfg(test)]
