@@ -10,6 +10,7 @@ mod ids;
 mod interface;
 mod observing;
 mod operations;
+mod proxies;
 mod settings;
 mod signing_vectors;
 mod teams;
