@@ -60,7 +60,7 @@ fn unsuccessful(response: &Response, authentication: &Authentication, now: Syste
     let mut error = Error::new(ErrorKind::Service, "");
     let envelope: Value = serde_json::from_slice(response.text()).unwrap_or_default();
     let text = |name| Some(envelope.get("error")?.get(name)?.as_str()?).filter(|it| !it.is_empty());
-    error.inner.code = text("code").map(sanitize);
+    error.inner.code = text("code").or(response.header("x-ms-error-code")).map(sanitize);
     error.inner.message = text("message").map(sanitize);
     error.inner.target = text("target").map(sanitize);
     error.inner.retry_after = response.retry_after(now);

@@ -318,3 +318,17 @@ fn unknown_versions() {
     assert_eq!((error.status(), error.code()), (Some(400), Some("UnsupportedApiVersion")));
     assert_eq!((error.kind(), error.target()), (ErrorKind::Service, None));
 }
+
+/// Azure's services repeat their code in a header, also where there is no body.
+#[test]
+fn service_error_code_is_read_from_the_header_without_a_body() {
+    let emulator = Emulator::start().unwrap();
+    let header = ("x-ms-error-code", "ResourceNotFound");
+    emulator.inject(Fault::respond(404).header(header.0, header.1));
+    let error = client(&emulator).create_user().unwrap_err();
+    assert_eq!((error.status(), error.code()), (Some(404), Some("ResourceNotFound")), "{error}");
+    // The body's own counts first.
+    let body = r#"{"error":{"code":"Other","message":"m"}}"#;
+    emulator.inject(Fault::respond(404).header(header.0, header.1).body(body));
+    assert_eq!(client(&emulator).create_user().unwrap_err().code(), Some("Other"));
+}
