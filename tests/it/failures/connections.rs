@@ -108,7 +108,7 @@ fn create_on_a_connection_that_closes_silently_is_in_doubt_at_most_once() {
 }
 
 #[test]
-fn create_on_a_tls_connection_that_closes_silently_is_in_doubt_at_most_once() {
+fn create_on_a_tls_connection_that_closes_is_in_doubt_at_most_once() {
     let authority = Authority::new();
     let config = authority.server(Flaw::None);
     for end in [End::CloseNotify, End::Fin, End::Late] {
