@@ -17,3 +17,4 @@ mod teams;
 mod threads;
 mod tls;
 mod tokens;
+mod troubleshooting;
