@@ -272,10 +272,10 @@ fn string_to_sign<'a>(
 mod tests {
     use super::*;
 
-    /// Each step has a known result of its own. The whole is tested against vectors of the official
-    /// clients in `tests/`.
+    /// Tests each step alone. Integration tests compare the complete signature with vectors of the official
+    /// clients.
     #[test]
-    fn content_hashes_are_those_of_real_requests() {
+    fn content_hash_matches_real_requests() {
         for (body, hash) in [
             ("", "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="),
             ("banana", "tJPUg2Sv5E0RwBZc9HCkFk0eJgmRHvmYvoaNRq3j3k4="),
@@ -287,14 +287,14 @@ mod tests {
     }
 
     #[test]
-    fn the_string_to_sign_has_three_lines_and_no_end_of_line() {
+    fn string_to_sign_has_three_lines_and_no_final_newline() {
         let request =
             RequestToSign { method: "GET", host: "h:1", path_and_query: "/p?q=1", body: b"" };
         assert_eq!(string_to_sign(&request, "DATE", "HASH").concat(), "GET\n/p?q=1\nDATE;h:1;HASH");
     }
 
     #[test]
-    fn signatures_are_those_of_the_official_clients() {
+    fn signature_matches_the_official_clients() {
         let key: AccessKey = "pw==".parse().unwrap();
         let signature = |text| BASE64.encode(key.signature(&[text]));
         assert_eq!(signature("banana"), "88EC05aAS9iXnaimtNO78JLjiPtfWryQB/5QYEzEsu8=");
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_rejected_when_they_are_read() {
+    fn access_key_that_is_invalid_is_rejected_when_parsed() {
         for (text, error) in [
             ("", "accesskey is empty: copy it from the portal's Keys page"),
             (" \r\n", "accesskey is empty: copy it from the portal's Keys page"),
@@ -311,7 +311,7 @@ mod tests {
                 "c2Vj cmV0",
                 "accesskey is not valid base64: copy it again from the portal's Keys page",
             ),
-            // The last character carries bits that no encoder sets: a damaged key.
+            // The last character has bits that no encoder sets: the key is damaged.
             ("px==", "accesskey is not valid base64: copy it again from the portal's Keys page"),
         ] {
             assert_eq!(text.parse::<AccessKey>().unwrap_err().to_string(), error, "{text:?}");
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn an_instant_that_http_cannot_write_is_an_error() {
+    fn sign_rejects_an_instant_outside_the_range_of_http_dates() {
         let key: AccessKey = "pw==".parse().unwrap();
         let request = RequestToSign { method: "GET", host: "h", path_and_query: "/", body: b"" };
         let before_1970 = SystemTime::UNIX_EPOCH - std::time::Duration::from_secs(1);

@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn endpoint_has_one_form() {
+    fn endpoint_is_normalized() {
         for (url, canonical) in [
             ("https://contoso.communication.azure.com", "https://contoso.communication.azure.com"),
             (" https://Contoso.Example.com/\r\n", "https://contoso.example.com"),
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn endpoint_rejections_say_why() {
+    fn endpoint_that_is_invalid_is_rejected_with_the_reason() {
         for (url, why) in [
             ("", "is empty"),
             ("contoso.communication.azure.com", "has no scheme"),

@@ -102,7 +102,7 @@ mod tests {
             ),
             ("key=c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0,x", "[redacted],x"),
             ("VS\u{200b}r3cwwHTFA73wWLZcZpz2tbVSwhA5k\u{1b}YVVQi4JuNI=,x", "[redacted],x"),
-            // As web pages escape it.
+            // Escaped for HTML.
             (
                 "<p>VS&#43;r3cwwHTFA73wWLZcZpz2tbVSwhA5kYV&#x2F;VQi4JuNI&#x3D;</p>",
                 "<p>[redacted]</p>",

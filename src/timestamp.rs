@@ -146,7 +146,7 @@ mod tests {
 
     use super::*;
 
-    /// The least that every system's clock can tell.
+    /// The resolution that every system's clock has.
     const TICK: Duration = Duration::from_nanos(100);
 
     fn oracle(text: &str) -> Option<SystemTime> {
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_the_service_sends() {
+    fn rfc3339_parses_what_the_service_sends() {
         for text in [
             "2023-06-28T07:30:12.7039383+00:00",
             "2023-06-28T07:30:25.281901+00:00",
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_timestamp() {
+    fn rfc3339_rejects_what_is_not_a_timestamp() {
         for text in [
             "",
             "2023-06-28",
@@ -205,7 +205,7 @@ mod tests {
 
     #[cfg(feature = "emulator")]
     #[test]
-    fn writes_the_form_of_dotnet() {
+    fn dotnet_rfc3339_writes_the_form_of_dotnet() {
         let at = |nanos| dotnet_rfc3339(UNIX_EPOCH + Duration::new(1_687_937_412, nanos)).unwrap();
         assert_eq!(at(703_938_399), "2023-06-28T07:30:12.7039383+00:00");
         assert_eq!(at(281_901_000), "2023-06-28T07:30:12.281901+00:00");
@@ -214,9 +214,9 @@ mod tests {
         assert_eq!(dotnet_rfc3339(UNIX_EPOCH - TICK), None);
     }
 
-    /// The calendar repeats after 400 years. Each day, and the first that each month does not have.
+    /// The calendar repeats after 400 years. Also tests the first invalid day of each month.
     #[test]
-    fn every_day_is_that_of_a_date_crate() {
+    fn rfc3339_agrees_with_a_date_crate_on_every_day() {
         let first_of =
             |year| time::Date::from_calendar_date(year, time::Month::January, 1).unwrap();
         let mut day = first_of(1970);
@@ -239,13 +239,13 @@ mod tests {
     proptest! {
         #[cfg(feature = "emulator")]
         #[test]
-        fn reads_back_what_it_wrote(seconds in 0..YEAR_10000, ticks in 0..10_000_000_u32) {
+        fn dotnet_rfc3339_is_read_back_by_a_date_crate(seconds in 0..YEAR_10000, ticks in 0..10_000_000_u32) {
             let instant = UNIX_EPOCH + Duration::new(seconds, ticks * 100);
             prop_assert_eq!(oracle(&dotnet_rfc3339(instant).unwrap()), Some(instant));
         }
 
         #[test]
-        fn agrees_with_a_date_crate(
+        fn rfc3339_agrees_with_a_date_crate(
             seconds in 0..i64::try_from(YEAR_10000).unwrap() - 172_800,
             nanos in 0..1_000_000_000_i128,
             digits in 0..=9_usize,
@@ -268,7 +268,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in "\\PC*|[0-9TtZz:.+-]{0,40}") {
+        fn rfc3339_never_panics(text in "\\PC*|[0-9TtZz:.+-]{0,40}") {
             let _ = parse_rfc3339(&text);
         }
     }

@@ -140,7 +140,7 @@ mod tests {
     use super::*;
     use crate::access_key::AccessKey;
 
-    /// After a 401 whose `Date` is so many seconds ahead of the middle of a round-trip.
+    /// The state after a 401 with a `Date` this many seconds ahead of the middle of the round-trip.
     fn rejected(ahead: i64) -> Authentication {
         let key: AccessKey = "c2VjcmV0".parse().unwrap();
         let mut authentication = Authentication::new(key.into(), 0);

@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn an_application_id_is_a_short_token() {
+    fn application_id_is_a_short_token() {
         let longest = "a".repeat(24);
         for id in ["a", "my-app", "!#$%&'*+-.^_`|~9Z", &longest] {
             assert_eq!(user_agent(Some(id)).unwrap(), format!("{id} {USER_AGENT}"));
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_those_of_the_documentation() {
+    fn builder_has_the_documented_defaults() {
         let builder = builder();
         assert_eq!(builder.connect_timeout, Duration::from_secs(5));
         assert_eq!(builder.timeout, Duration::from_secs(30));
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn no_time_at_all_is_rejected() {
+    fn timeouts_of_zero_are_rejected() {
         let no_deadline = RetryPolicy::default().deadline(Duration::ZERO);
         for builder in [
             builder().timeout(Duration::ZERO),
@@ -350,7 +350,7 @@ mod tests {
 
     #[test]
     #[cfg(feature = "rustls")]
-    fn an_agent_brings_its_own_tls() {
+    fn agent_cannot_be_combined_with_tls_settings() {
         for builder in [builder().tls(Tls::Rustls), builder().root_certificates("")] {
             let error = builder.agent(ureq::agent()).build().unwrap_err();
             assert_eq!(

@@ -107,7 +107,7 @@ mod tests {
     use crate::client::clock::Clock;
     use crate::emulator::{Emulator, Fault};
 
-    /// The system's clock, so many seconds ahead.
+    /// The system's clock, advanced by a number of seconds.
     #[derive(Clone, Default)]
     struct Ahead(Arc<Mutex<u64>>);
 
@@ -156,7 +156,7 @@ mod tests {
         let second = source.token().unwrap();
         assert_ne!(second, first);
         assert_eq!(emulator.request_count(), 3);
-        // The old one is not revoked: those who still hold it can use it.
+        // The old token is not revoked: callers that still hold it can use it.
         assert!(emulator.is_token_valid(first.token()) && emulator.is_token_valid(second.token()));
         assert_eq!(source.token().unwrap(), second);
         assert_eq!(emulator.request_count(), 3);

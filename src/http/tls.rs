@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn roots_are_read_from_pem() {
+    fn root_certificates_are_read_from_pem() {
         let root = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let pem = root.cert.pem();
         let two = format!("\u{feff}# comment\n{pem}{}{pem}", root.signing_key.serialize_pem());

@@ -246,7 +246,7 @@ mod tests {
         assert!(config.proxy().is_none());
 
         let timeouts = config.timeouts();
-        // Each of these would cost a thread in every call.
+        // With any of these, ureq would start a thread for every call.
         assert_eq!((timeouts.global, timeouts.per_call, timeouts.resolve), (None, None, None));
         assert_eq!(timeouts.connect, Some(5 * SECOND));
         assert_eq!(config.timeout_per_write(), Some(30 * SECOND));

@@ -1,4 +1,4 @@
-//! What a caller sets, calls and gets.
+//! The client as a caller sees it: settings, operations, results.
 
 mod api_versions;
 mod auto_traits;

@@ -1,4 +1,4 @@
-//! Proxies of the environment, in a process of its own, with a proxy that counts what it is asked.
+//! Proxies from the environment: each test runs a process and counts the requests to the proxy.
 
 use std::ffi::OsStr;
 use std::process::Command;
@@ -19,7 +19,7 @@ const VARIABLES: [&str; 8] = [
     "no_proxy",
 ];
 
-/// A program that creates a user at a host that is unknown without asking a name server.
+/// A program that creates a user at a host that is unknown without a query to a name server.
 fn quickstart() -> Command {
     let mut command = example("quickstart");
     for variable in VARIABLES {
@@ -30,7 +30,7 @@ fn quickstart() -> Command {
     command
 }
 
-/// What the program prints with these variables.
+/// Returns the error that the program prints with these variables.
 fn error_with<V: AsRef<OsStr>>(variables: &[(&str, V)]) -> String {
     let mut command = quickstart();
     let output = run(command.envs(variables.iter().map(|(name, value)| (name, value))));
@@ -46,7 +46,7 @@ fn proxy(status: &str) -> Server {
     Server::answering(closing(&response(status, "", "")))
 }
 
-// On Windows, variables have one name in all cases.
+// On Windows, the names of variables are case-insensitive.
 #[cfg(not(windows))]
 #[test]
 fn proxy_is_asked_unless_no_proxy_names_the_host() {
@@ -79,7 +79,7 @@ fn proxy_is_asked_unless_no_proxy_names_the_host() {
                 let mut variables = exempt.to_vec();
                 variables.push(("HTTPS_PROXY", &url));
                 let stderr = error_with(&variables);
-                // A 502 of the proxy may be different the next time.
+                // A 502 from the proxy may be temporary: it is retried.
                 let requests = if is_asked { 4 } else { 0 };
                 assert_eq!(proxy.requests().len(), requests, "{exempt:?}: {stderr}");
                 assert_eq!(stderr.contains("the proxy did not connect"), is_asked, "{stderr}");
@@ -116,7 +116,7 @@ fn proxy_variables_that_do_not_apply_are_not_checked() {
                 assert_eq!(proxy.requests().len(), 1, "{variable} {others:?}");
             });
         }
-        // It is for plain http alone.
+        // HTTP_PROXY applies to plain http only.
         scope.spawn(|| {
             let proxy = proxy("403 Forbidden");
             let url = format!("http://{}", proxy.address());
@@ -159,7 +159,7 @@ fn proxy_that_is_not_utf_8_is_rejected() {
 }
 
 #[test]
-fn proxy_that_requires_a_login_is_told_by_what_the_url_has() {
+fn proxy_that_requires_a_login_gets_advice_that_depends_on_the_url() {
     for (login, text) in [
         (
             "",
@@ -180,13 +180,13 @@ fn proxy_that_requires_a_login_is_told_by_what_the_url_has() {
 }
 
 #[test]
-fn proxy_that_is_not_there_is_told_by_its_variable() {
+fn proxy_that_is_unreachable_is_reported_with_its_variable() {
     let stderr = error_with(&[("ALL_PROXY", "http://user:secret@127.0.0.1:1")]);
     let text = ": the proxy, or the service through it, could not be reached: check ALL_PROXY, the endpoint and the network; NO_PROXY exempts a host; nothing was sent (4 attempts in ";
     assert!(stderr.contains(text), "{stderr}");
 }
 
-/// No proxy can reach this machine's loopback, so none is asked for there.
+/// A proxy cannot reach this machine's loopback addresses.
 #[test]
 fn proxy_is_not_used_for_the_local_service() {
     let mut command = quickstart();

@@ -1,5 +1,4 @@
-//! Settings that cannot be honoured are refused, and
-//! texts say what they mean.
+//! Limits of requests, and delays and ids in the texts of errors.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,9 +7,9 @@ use acs_identity::{ErrorKind, RetryPolicy};
 use crate::support::server::{ENVELOPE, closing, respond_well, response};
 use crate::support::{CANARY_KEY, Operation, Server, hurried, problem, user};
 
-/// The longest body is 16 KiB, to the byte.
+/// The limit is exact: one byte more is rejected.
 #[test]
-fn a_body_above_16_kib_is_refused() {
+fn request_body_above_16_kib_is_rejected() {
     let server = Server::scripted(respond_well);
     let client = hurried(&server).build().unwrap();
     let around = serde_json::json!({ "token": "", "appId": "app", "userId": "user" });
@@ -22,16 +21,15 @@ fn a_body_above_16_kib_is_refused() {
     let scopes = (0..2_000).map(|number| format!("scope{number}"));
     let error = client.issue_token(&user(), scopes.collect::<Vec<_>>()).unwrap_err();
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::InvalidInput, 0), "{error}");
-    // What counts is what is sent: a character may become six.
+    // The limit applies to the encoded body: one character may become six bytes.
     let error =
         client.exchange_teams_user_token(&"\u{1}".repeat(3_000), "app", "user").unwrap_err();
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::InvalidInput, 0), "{error}");
     assert_eq!(server.requests().len(), 1);
 }
 
-/// A delay is told in a way that a person would.
 #[test]
-fn delays_are_told_as_people_tell_them() {
+fn retry_after_is_printed_with_at_most_one_decimal() {
     let later = SystemTime::now() + Duration::from_secs(99_990);
     for header in [
         format!("Retry-After: {}\r\n", httpdate::fmt_http_date(later)),
@@ -52,9 +50,8 @@ fn delays_are_told_as_people_tell_them() {
     }
 }
 
-/// Whoever has to wait is told how long.
 #[test]
-fn a_503_tells_the_delay() {
+fn retry_after_is_in_the_error_of_a_429_or_503() {
     for status in ["429 Too Many Requests", "503 Service Unavailable"] {
         let response = closing(&response(status, "Retry-After: 77\r\n", ENVELOPE));
         let server = Server::answering(response);
@@ -67,9 +64,9 @@ fn a_503_tells_the_delay() {
     }
 }
 
-/// An id is no secret, and what looks like a key still is.
+/// An id is not a secret, but an id that contains a key is.
 #[test]
-fn an_id_in_a_message_comes_through() {
+fn error_message_keeps_user_ids_and_redacts_keys() {
     let id = "8:acs:bbbcbc1e-9f06-482a-b5d8-20e3f26ef0cd_45ab2481-1c1c-4005-be24-0ffb879b1130";
     let message = format!("Identity '{id}' was not found.");
     let body = serde_json::json!({ "error": { "code": "NotFound", "message": message } });

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Parts of texts that say nothing by themselves, and texts that are no errors.
+/// Fragments of texts, and texts that are not errors.
 const NOT_ERRORS: [&str; 14] = [
     " ({} attempts in",
     " [host {}",

@@ -13,7 +13,7 @@ use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use crate::support::server::respond_well;
 use crate::support::{Operation, Server, UNKNOWN_HOST, hurried, problem};
 
-/// Never answers: gives up when its time is over, as ureq's own resolver does.
+/// A resolver without a response: gives up at its timeout, as ureq's own resolver does.
 #[derive(Debug)]
 struct NeverAnswers;
 
@@ -30,7 +30,7 @@ impl Resolver for NeverAnswers {
     }
 }
 
-/// Takes its time, and then finds a server.
+/// A resolver that finds the server after a delay.
 #[derive(Debug)]
 struct Slow(Duration, std::net::SocketAddr);
 
@@ -77,7 +77,7 @@ fn name_lookup_that_outlasts_the_deadline_leaves_nothing_in_doubt() {
 }
 
 #[test]
-fn name_lookup_that_is_slow_takes_nothing_off_the_timeouts() {
+fn name_lookup_does_not_count_towards_the_timeouts() {
     let server = Server::scripted(respond_well);
     let slow = Slow(Duration::from_millis(300), server.address());
     let client = hurried(&server)
@@ -91,7 +91,7 @@ fn name_lookup_that_is_slow_takes_nothing_off_the_timeouts() {
 }
 
 #[test]
-fn name_that_is_unknown_is_told_with_its_cause() {
+fn name_that_is_unknown_is_reported_with_its_cause() {
     let endpoint = format!("https://{UNKNOWN_HOST}");
     let client = hurried(&*endpoint).build().unwrap();
     for operation in [Operation::Create, Operation::Delete] {
