@@ -93,6 +93,9 @@ impl CommunicationIdentityClientBuilder {
     /// Limits how long connecting may take, including the proxy and the TLS handshake. Defaults to
     /// 5 s.
     ///
+    /// If the first address of a host does not respond, such as an IPv6 address in a network without IPv6,
+    /// two thirds of this time pass before the next one is tried.
+    ///
     /// The limit holds within 10 %, with two exceptions: name resolution by the system is not limited,
     /// and neither is a proxy that sends its own response a byte at a time.
     pub fn connect_timeout(mut self, connect_timeout: Duration) -> Self {
