@@ -14,7 +14,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
-use ureq::http::{HeaderName, HeaderValue, header};
 
 use crate::error::Error;
 use crate::timestamp::http_date;
@@ -23,9 +22,6 @@ const CONTENT_HASH_OF_NOTHING: &str = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSu
 const AUTHORIZATION: &str =
     "HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature=";
 const BASE64_OF_32_BYTES: usize = 44;
-
-const X_MS_DATE: HeaderName = HeaderName::from_static("x-ms-date");
-const X_MS_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-ms-content-sha256");
 
 /// An access key of an ACS resource, decoded once and never shown again.
 ///
@@ -203,26 +199,22 @@ impl fmt::Debug for AccessKey {
 
 impl SignedHeaders {
     /// Returns the value of `x-ms-date`, such as `Wed, 13 Apr 2022 18:09:12 GMT`.
-    #[must_use]
     pub fn date(&self) -> &str {
         &self.date
     }
 
     /// Returns the value of `x-ms-content-sha256`: the base64 of the body's SHA-256.
-    #[must_use]
     pub fn content_hash(&self) -> &str {
         &self.content_hash
     }
 
     /// Returns the value of `authorization`. Anyone who sees it can send this one request while its date
     /// is fresh.
-    #[must_use]
     pub fn authorization(&self) -> &str {
         &self.authorization
     }
 
     /// Returns the names, in lower case, and values of all three headers.
-    #[must_use]
     pub fn headers(&self) -> [(&'static str, &str); 3] {
         [
             ("x-ms-date", &self.date),
@@ -231,17 +223,13 @@ impl SignedHeaders {
         ]
     }
 
-    /// Converts the headers without copies. `None` if HTTP cannot carry a value, which cannot happen.
-    pub(crate) fn into_values(self) -> Option<[(HeaderName, HeaderValue); 3]> {
-        let content_hash = match self.content_hash {
-            Cow::Borrowed(hash) => HeaderValue::from_static(hash),
-            Cow::Owned(hash) => hash.try_into().ok()?,
-        };
-        Some([
-            (X_MS_DATE, self.date.try_into().ok()?),
-            (X_MS_CONTENT_SHA256, content_hash),
-            (header::AUTHORIZATION, self.authorization.try_into().ok()?),
-        ])
+    /// The same as [`headers`](Self::headers), without copies.
+    pub(crate) fn into_headers(self) -> [(&'static str, String); 3] {
+        [
+            ("x-ms-date", self.date),
+            ("x-ms-content-sha256", self.content_hash.into_owned()),
+            ("authorization", self.authorization),
+        ]
     }
 }
 
@@ -284,10 +272,10 @@ fn string_to_sign<'a>(
 mod tests {
     use super::*;
 
-    /// Each step has a known result of its own. The whole is tested against vectors of the official
-    /// clients in `tests/`.
+    /// Tests each step alone. Integration tests compare the complete signature with vectors of the official
+    /// clients.
     #[test]
-    fn content_hashes_are_those_of_real_requests() {
+    fn content_hash_matches_real_requests() {
         for (body, hash) in [
             ("", "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="),
             ("banana", "tJPUg2Sv5E0RwBZc9HCkFk0eJgmRHvmYvoaNRq3j3k4="),
@@ -299,14 +287,14 @@ mod tests {
     }
 
     #[test]
-    fn the_string_to_sign_has_three_lines_and_no_end_of_line() {
+    fn string_to_sign_has_three_lines_and_no_final_newline() {
         let request =
             RequestToSign { method: "GET", host: "h:1", path_and_query: "/p?q=1", body: b"" };
         assert_eq!(string_to_sign(&request, "DATE", "HASH").concat(), "GET\n/p?q=1\nDATE;h:1;HASH");
     }
 
     #[test]
-    fn signatures_are_those_of_the_official_clients() {
+    fn signature_matches_the_official_clients() {
         let key: AccessKey = "pw==".parse().unwrap();
         let signature = |text| BASE64.encode(key.signature(&[text]));
         assert_eq!(signature("banana"), "88EC05aAS9iXnaimtNO78JLjiPtfWryQB/5QYEzEsu8=");
@@ -314,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_rejected_when_they_are_read() {
+    fn access_key_that_is_invalid_is_rejected_when_parsed() {
         for (text, error) in [
             ("", "accesskey is empty: copy it from the portal's Keys page"),
             (" \r\n", "accesskey is empty: copy it from the portal's Keys page"),
@@ -323,7 +311,7 @@ mod tests {
                 "c2Vj cmV0",
                 "accesskey is not valid base64: copy it again from the portal's Keys page",
             ),
-            // The last character carries bits that no encoder sets: a damaged key.
+            // The last character has bits that no encoder sets: the key is damaged.
             ("px==", "accesskey is not valid base64: copy it again from the portal's Keys page"),
         ] {
             assert_eq!(text.parse::<AccessKey>().unwrap_err().to_string(), error, "{text:?}");
@@ -332,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn an_instant_that_http_cannot_write_is_an_error() {
+    fn sign_rejects_an_instant_outside_the_range_of_http_dates() {
         let key: AccessKey = "pw==".parse().unwrap();
         let request = RequestToSign { method: "GET", host: "h", path_and_query: "/", body: b"" };
         let before_1970 = SystemTime::UNIX_EPOCH - std::time::Duration::from_secs(1);

@@ -21,7 +21,7 @@ pub(crate) fn sanitize(text: &str) -> String {
         }
         for run in word.split_inclusive(|c| !is_secret_char(c)) {
             let body = run.trim_end_matches(|c| !is_secret_char(c));
-            if body.len() > MAX_HARMLESS_RUN && !is_id(body) {
+            if body.len() > MAX_HARMLESS_RUN && !is_id(body) && !is_url(body) {
                 line.push_str("[redacted]");
                 line.push_str(run.get(body.len()..).unwrap_or_default());
             } else {
@@ -56,9 +56,23 @@ fn is_secret_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || "+/=-_.\\%&#;".contains(c)
 }
 
-/// Whether it is the part of a user id after `8:acs:`, perhaps at the end of a sentence.
+/// Whether it is the part of a user id after `8:acs:`, perhaps at the end of a sentence or in a path.
 fn is_id(run: &str) -> bool {
-    run.trim_end_matches('.').split('_').all(is_guid)
+    run.trim_end_matches(['.', '/']).split('_').all(is_guid)
+}
+
+/// Whether it is a URL after its `https:`, made of short words in lower case and user ids. Keys and tokens
+/// have capitals.
+fn is_url(run: &str) -> bool {
+    let is_word = |text: &str| {
+        text.len() <= MAX_HARMLESS_RUN
+            && text.bytes().all(|byte| {
+                byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._".contains(&byte)
+            })
+    };
+    let is_harmless =
+        |part: &str| is_word(part) || part.strip_prefix("8%3Aacs%3A").is_some_and(is_id);
+    run.strip_prefix("//").is_some_and(|url| url.split(['/', '#']).all(is_harmless))
 }
 
 fn is_guid(text: &str) -> bool {
@@ -88,7 +102,7 @@ mod tests {
             ),
             ("key=c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0,x", "[redacted],x"),
             ("VS\u{200b}r3cwwHTFA73wWLZcZpz2tbVSwhA5k\u{1b}YVVQi4JuNI=,x", "[redacted],x"),
-            // As web pages escape it.
+            // Escaped for HTML.
             (
                 "<p>VS&#43;r3cwwHTFA73wWLZcZpz2tbVSwhA5kYV&#x2F;VQi4JuNI&#x3D;</p>",
                 "<p>[redacted]</p>",
@@ -96,6 +110,18 @@ mod tests {
             // The longest harmless run, and one that is longer.
             ("123456789012345678901234567890123456789", "123456789012345678901234567890123456789"),
             ("1234567890123456789012345678901234567890", "[redacted]"),
+            // The service's own words about a request, and those of problem details.
+            (
+                "URI 'https://10.1.2.3/identities/8%3Aacs%3A45ab2481-1c1c-4005-be24-0ffb879b1130/:issueAccessToken'",
+                "URI 'https://10.1.2.3/identities/8%3Aacs%3A45ab2481-1c1c-4005-be24-0ffb879b1130/:issueAccessToken'",
+            ),
+            (
+                "https://tools.ietf.org/html/rfc9110#section-15.5.1",
+                "https://tools.ietf.org/html/rfc9110#section-15.5.1",
+            ),
+            ("https://a/VSr3cwwHTFA73wWLZcZpz2tbVSwhA5kYVYVQi4JuNI=", "https:[redacted]"),
+            ("https://a/68810419818922fb0263dd6ee4b9c56537dbad914aa7324a", "https:[redacted]"),
+            ("//VSr3cwwHTFA73wWL/cZpz2tbVSwhA5kYVYVQi4JuNI=", "[redacted]"),
             // A key in hexadecimal is not an id.
             ("68810419818922fb0263dd6ee4b9c56537dbad914aa7324a119fce26778a286e", "[redacted]"),
         ] {

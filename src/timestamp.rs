@@ -113,7 +113,7 @@ mod tests {
 
     use super::*;
 
-    /// The least that every system's clock can tell.
+    /// The resolution that every system's clock has.
     const TICK: Duration = Duration::from_nanos(100);
 
     fn oracle(text: &str) -> Option<SystemTime> {
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_the_service_sends() {
+    fn rfc3339_parses_what_the_service_sends() {
         for text in [
             "2023-06-28T07:30:12.7039383+00:00",
             "2023-06-28T07:30:25.281901+00:00",
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_timestamp() {
+    fn rfc3339_rejects_what_is_not_a_timestamp() {
         for text in [
             "",
             "2023-06-28",
@@ -170,9 +170,9 @@ mod tests {
         assert_eq!(http_date(UNIX_EPOCH - TICK), None);
     }
 
-    /// The calendar repeats after 400 years. Each day, and the first that each month does not have.
+    /// The calendar repeats after 400 years. Also tests the first invalid day of each month.
     #[test]
-    fn every_day_is_that_of_a_date_crate() {
+    fn rfc3339_agrees_with_a_date_crate_on_every_day() {
         let first_of =
             |year| time::Date::from_calendar_date(year, time::Month::January, 1).unwrap();
         let mut day = first_of(1970);
@@ -192,7 +192,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_a_date_crate(
+        fn rfc3339_agrees_with_a_date_crate(
             seconds in 0..i64::try_from(YEAR_10000).unwrap() - 172_800,
             nanos in 0..1_000_000_000_i128,
             digits in 0..=9_usize,
@@ -215,7 +215,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in "\\PC*|[0-9TtZz:.+-]{0,40}") {
+        fn rfc3339_never_panics(text in "\\PC*|[0-9TtZz:.+-]{0,40}") {
             let _ = parse_rfc3339(&text);
         }
     }

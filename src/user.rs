@@ -38,7 +38,6 @@ pub struct CommunicationUserIdentifier(String);
 
 impl CommunicationUserIdentifier {
     /// Returns the text of the id, unchanged.
-    #[must_use]
     #[doc(alias = "id")]
     #[doc(alias = "raw_id")]
     #[doc(alias = "communication_user_id")]
@@ -117,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_well_formed_id_is_accepted() {
+    fn user_id_that_is_well_formed_is_accepted() {
         for id in [
             "8:acs:a_b",
             "8:spool:a",
@@ -133,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_ids_are_rejected() {
+    fn user_id_that_is_malformed_is_rejected() {
         let long = "x".repeat(MAX_BYTES + 1);
         for (id, flaw) in [
             ("", "is empty"),
@@ -158,7 +157,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_accepted_is_read_back_from_serde(id in "\\PC{0,20}|8:[a-z]{1,8}:[a-z_]{0,12}") {
+        fn user_id_round_trips_through_serde(id in "\\PC{0,20}|8:[a-z]{1,8}:[a-z_]{0,12}") {
             if let Ok(user) = id.parse::<CommunicationUserIdentifier>() {
                 let json = serde_json::to_string(&user).unwrap();
                 let again: CommunicationUserIdentifier = serde_json::from_str(&json).unwrap();

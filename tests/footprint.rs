@@ -1,5 +1,5 @@
-//! Guards what the library costs and is the same on every machine: allocations, system calls,
-//! crates. What takes time is measured by `cargo bench`. A binary of its own, for its allocator.
+//! Limits the costs that are the same on every machine: allocations, system calls, crates. `cargo bench`
+//! measures time. The binary is separate because it has its own allocator.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -20,9 +20,10 @@ mod process;
 #[allow(dead_code, reason = "one process is enough")]
 #[path = "bench/server.rs"]
 mod server;
+#[allow(dead_code, reason = "TLS is only timed")]
 #[path = "bench/sides.rs"]
 mod sides;
-#[allow(dead_code, reason = "base64 is ours to avoid")]
+#[allow(dead_code, reason = "only the benchmark measures base64")]
 #[path = "bench/signing.rs"]
 mod signing;
 
@@ -31,34 +32,30 @@ use std::env;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use caching_resolver::CachingResolver;
+use acs_identity::{AccessKey, CommunicationIdentityClient, ErrorKind, RetryPolicy};
+use caching_resolver::Addresses;
 use counting::count;
 use process::run;
-use sides::{Bare, Call, Ours, Side, agent, config};
+use sides::{Bare, Call, KEY, Ours, Side, agent, config};
 use signing::Signing;
-use ureq::Agent;
-use ureq::unversioned::transport::DefaultConnector;
 
-/// What a call may allocate more often than the same request by hand, and how much more often its
-/// allocations may grow.
+/// How many more allocations and reallocations a call may make than the same request made by hand.
 const BEYOND_BARE: [(Call, usize, usize); 3] =
     [(Call::Issue, 5, 0), (Call::Create, 5, 0), (Call::Delete, 0, 0)];
-/// What a signature may allocate.
+/// The allocations and reallocations that a signature may make.
 const PER_SIGNATURE: (usize, usize) = (3, 0);
-/// What a call on a kept connection may set on its socket: the timeouts of the head and the body, of which
-/// the second is only set if the body has not arrived with the head.
+/// Socket options that a call may set on a reused connection: the timeouts of the head and of the body,
+/// the latter only if the body has not arrived with the head.
 const SETSOCKOPT_PER_CALL: f64 = 2.0;
-/// With this crate itself.
+/// Including this crate.
 const CRATES: usize = 39;
 const CRATES_WITHOUT_TLS: usize = 29;
 
 #[test]
-fn allocations_of_calls() {
+fn allocations_of_a_call_stay_near_those_of_a_bare_request() {
     let endpoint = format!("http://{}", server::start().http);
     let (ours, bare) = (Ours::new(&endpoint, None), Bare::new(&endpoint, agent(None)));
     for (call, allocations, reallocations) in BEYOND_BARE {
@@ -73,7 +70,7 @@ fn allocations_of_calls() {
 }
 
 #[test]
-fn allocations_of_a_signature() {
+fn allocations_of_a_signature_stay_within_the_limit() {
     let (signing, now) = (Signing::new(), SystemTime::now());
     let signature = count(|| signing.ours(now));
     let (allocations, reallocations) = PER_SIGNATURE;
@@ -84,12 +81,12 @@ fn allocations_of_a_signature() {
     let hashing = count(|| {
         signing.hashing();
     });
-    assert_eq!(hashing.allocations, 0, "the measure itself");
+    assert_eq!(hashing.allocations, 0, "the measurement itself allocates");
 }
 
-/// Or else the other counts, and the ratios of `cargo bench`, compare different work.
+/// Otherwise the other counts and the ratios of `cargo bench` would compare different work.
 #[test]
-fn the_request_by_hand_is_the_same() {
+fn bare_request_equals_the_request_of_the_client() {
     for call in Call::ALL {
         let ours = request_of(|endpoint| Box::new(Ours::new(endpoint, None)), call);
         let bare = request_of(|endpoint| Box::new(Bare::new(endpoint, agent(None))), call);
@@ -106,16 +103,16 @@ fn shape(request: &str) -> (&str, BTreeSet<&str>, &str) {
     (first, lines.map(|line| line.split_once(':').unwrap().0).collect(), body)
 }
 
-/// What a side sends for a call.
+/// The request that a side sends for a call.
 fn request_of(side: fn(&str) -> Box<dyn Side>, call: Call) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    // Ports have the same length for all, so that the requests do.
+    // Ports are padded so that all requests have the same length.
     let endpoint = format!("http://localhost:{:05}", listener.local_addr().unwrap().port());
     let server = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         let (mut request, mut buffer) = (String::new(), [0; 4096]);
-        // Head and body may come apart.
+        // Head and body may arrive separately.
         while !complete(&request) {
             let count = stream.read(&mut buffer).unwrap();
             assert!(count > 0, "{request}");
@@ -134,9 +131,9 @@ fn complete(request: &str) -> bool {
     body.len() >= length.parse().unwrap()
 }
 
-/// Each would cost a few percent of a call.
+/// Each additional call would cost a few percent.
 #[test]
-fn a_kept_connection_is_left_as_it_is() {
+fn setsockopt_calls_on_a_reused_connection_are_bounded() {
     if !cfg!(target_os = "linux")
         || !run(Command::new("sh").args(["-c", "strace -e trace=none true"])).status.success()
     {
@@ -148,7 +145,7 @@ fn a_kept_connection_is_left_as_it_is() {
         let output = run(Command::new("strace")
             .args(["-f", "-e", "trace=setsockopt"])
             .arg(env::current_exe().unwrap())
-            .args(["--exact", "calls_to_trace", "--ignored"])
+            .args(["--exact", "setsockopt_calls_child_process", "--ignored"])
             .env(ENDPOINT, &endpoint)
             .env(ROUNDS, rounds.to_string()));
         let trace = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -167,7 +164,7 @@ const ROUNDS: &str = "FOOTPRINT_ROUNDS";
 
 #[test]
 #[ignore = "run by another test, under strace"]
-fn calls_to_trace() {
+fn setsockopt_calls_child_process() {
     let Ok(endpoint) = env::var(ENDPOINT) else { return };
     let ours = Ours::new(&endpoint, None);
     for _ in 0..env::var(ROUNDS).unwrap().parse().unwrap() {
@@ -178,23 +175,37 @@ fn calls_to_trace() {
 }
 
 #[test]
-fn a_name_is_looked_up_once_while_its_addresses_are_remembered() {
+fn caching_resolver_looks_a_name_up_once_within_its_max_age() {
     let endpoint = format!("http://localhost:{}", server::start().http.port());
     for (max_age, expected) in [(Duration::from_secs(600), 1), (Duration::ZERO, 3)] {
-        let lookups = Arc::new(AtomicUsize::new(0));
-        let resolver = CachingResolver::new(max_age, Arc::clone(&lookups));
-        let connector = DefaultConnector::default();
-        let agent = Agent::with_parts(config(None).build(), connector, resolver);
-        let ours = Ours::new(&endpoint, Some(agent));
+        let addresses = Addresses::new(max_age);
+        let ours = Ours::new(&endpoint, Some(addresses.agent(config(None).build())));
         for call in Call::ALL {
             ours.call(call);
         }
-        assert_eq!(lookups.load(Ordering::Relaxed), expected, "{max_age:?}");
+        assert_eq!(addresses.lookups(), expected, "{max_age:?}");
     }
 }
 
 #[test]
-fn crates() {
+fn caching_resolver_looks_a_name_up_again_after_a_failed_connect() {
+    let addresses = Addresses::new(Duration::from_secs(600));
+    let key: AccessKey = KEY.parse().unwrap();
+    // The port of an obsolete protocol, on which nothing listens.
+    let endpoint = "http://localhost:1".parse().unwrap();
+    let once = Duration::from_millis(1);
+    let client = CommunicationIdentityClient::builder(endpoint, key)
+        .agent(addresses.agent(config(None).build()))
+        .retry_policy(RetryPolicy::default().max_retries(2).base_delay(once))
+        .build()
+        .unwrap();
+    let error = client.create_user().unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Connection, 3), "{error}");
+    assert_eq!(addresses.lookups(), 3);
+}
+
+#[test]
+fn dependency_tree_does_not_grow() {
     for (arguments, most) in [(&[][..], CRATES), (&["--no-default-features"], CRATES_WITHOUT_TLS)] {
         let output = run(Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
             .args([
@@ -212,7 +223,7 @@ fn crates() {
             .current_dir(env!("CARGO_MANIFEST_DIR")));
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        // A crate that stands there again is marked.
+        // Repeated crates are marked with (*).
         let crates: BTreeSet<&str> = text.lines().map(|it| it.trim_end_matches(" (*)")).collect();
         assert!(crates.len() <= most, "{} crates: {crates:#?}", crates.len());
     }

@@ -1,5 +1,5 @@
-//! What goes through the `log` facade. A binary of its own: there is one logger in a program, and
-//! it hears all of it.
+//! What the client logs through the `log` facade. The binary is separate because a program has one logger
+//! for all its tests.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -22,7 +22,7 @@ const KEY: &str =
 const BEARER: &str = "CANARYBEARER.CANARYBEARER";
 const TEAMS: &str = "CANARYTEAMS.CANARYTEAMS";
 const PROXY_PASSWORD: &str = "CANARYPROXYPASSWORD";
-/// Of `user`, as a proxy is sent it.
+/// The Basic credentials of `user` with this password, as sent to a proxy.
 const PROXY_LOGIN: &str = "dXNlcjpDQU5BUllQUk9YWVBBU1NXT1JE";
 const APP: &str = "1d4b6f2a-0a5c-4b1c-9d5e-000000000001";
 
@@ -30,7 +30,7 @@ struct Capture(Mutex<Vec<String>>);
 
 static CAPTURE: Capture = Capture(Mutex::new(Vec::new()));
 
-/// The thread whose dumps are the client's; the emulator's threads dump the other side.
+/// The client's thread: dumps from the emulator's threads are ignored.
 static CALLER: OnceLock<ThreadId> = OnceLock::new();
 
 impl Log for Capture {
@@ -49,7 +49,7 @@ impl Log for Capture {
     fn flush(&self) {}
 }
 
-/// All that was sent or answered and is nobody's business, and all that was logged meanwhile.
+/// Runs every operation at this log level; returns the secrets that were sent or received, and the log.
 fn walk(level: LevelFilter) -> (Vec<String>, Vec<String>) {
     log::set_max_level(level);
     let emulator = Emulator::builder().access_key(KEY).start().unwrap();
@@ -82,7 +82,7 @@ fn walk(level: LevelFilter) -> (Vec<String>, Vec<String>) {
         let signature = request.header("authorization")?.split_once("Signature=")?.1;
         Some(signature.to_owned())
     }));
-    // A proxy that refuses; any server does.
+    // A proxy that rejects the request; any server will do.
     let proxy = emulator.endpoint().replace("http://", &format!("http://user:{PROXY_PASSWORD}@"));
     let proxy = ureq::Proxy::new(&proxy).unwrap();
     let agent = ureq::Agent::config_builder().proxy(Some(proxy)).build().new_agent();
@@ -104,18 +104,22 @@ fn secrets_stay_out_of_the_log() {
     log::set_logger(&CAPTURE).unwrap();
 
     let (secrets, lines) = walk(LevelFilter::Debug);
-    assert_eq!(secrets.len(), 3 + 2 * 4 + 9 + 2, "what was given, issued, signed, and a login");
+    assert_eq!(
+        secrets.len(),
+        3 + 2 * 4 + 9 + 2,
+        "keys and tokens given, tokens issued, signatures, and a login"
+    );
     assert!(lines.iter().any(|line| line.starts_with("ureq::run POST http://127.0.0.1:")));
     let log = lines.join("\n");
     for secret in &secrets {
-        // Not even the beginning of one.
+        // Not even its beginning may appear.
         let beginning = secret.get(..12).unwrap();
         assert!(!log.contains(beginning), "{beginning}… in\n{log}");
     }
     assert!(!log.contains("HMAC-SHA256") && !log.contains("Bearer "), "{log}");
 
-    // At trace level ureq-proto dumps the heads of requests and all of the answers: the
-    // documentation warns of it.
+    // At trace level ureq-proto dumps the heads of requests and entire responses, as the documentation
+    // warns.
     let (secrets, lines) = walk(LevelFilter::Trace);
     let spelled = dumped(&lines);
     for secret in &secrets {
@@ -123,13 +127,13 @@ fn secrets_stay_out_of_the_log() {
         assert_eq!(
             spelled.contains(secret),
             !in_a_body_or_no_dump,
-            "{secret}: is the warning true?"
+            "{secret}: the warning in the documentation is wrong"
         );
         assert!(!lines.iter().any(|line| line.contains(secret)), "{secret}: in plain text");
     }
 }
 
-/// What the dumps spell.
+/// The bytes of the hex dumps, as text.
 fn dumped(lines: &[String]) -> String {
     let rows = lines.iter().filter_map(|line| line.strip_prefix("ureq_proto::util "));
     // Eight groups of two bytes, then the same as text.

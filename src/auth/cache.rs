@@ -171,13 +171,13 @@ mod tests {
         assert_eq!(get(&cache, 100, Ok(Value("second", 200))), Ok("second"));
     }
 
-    /// While another caller fetches, a valid value is used and an expired one is waited for.
+    /// A valid value is returned at once; callers wait if it has expired.
     #[test]
     fn cache_returns_only_a_valid_value_while_another_is_fetched() {
         let cache = Cache::new(Duration::from_secs(10));
         assert_eq!(get(&cache, 0, Ok(Value("first", 100))), Ok("first"));
         cache.lock().is_fetching = true;
-        let nothing = || panic!("somebody else fetches");
+        let nothing = || panic!("another caller fetches");
         let used = |now| cache.get(|| at(now), Duration::ZERO, nothing).map(Result::unwrap);
         assert_eq!(used(90), Some(Value("first", 100)));
         assert_eq!(used(99), Some(Value("first", 100)));
@@ -209,7 +209,7 @@ mod tests {
                     while waiting.load(Ordering::SeqCst) < 16 {
                         thread::yield_now();
                     }
-                    // Only those who came before the end share it: let the last one arrive.
+                    // Callers share a fetch only if they arrive before it ends: let the last one arrive.
                     thread::yield_now();
                     outcome().map(|value| (value.clone(), at(value.1)))
                 },

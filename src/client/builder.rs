@@ -93,6 +93,9 @@ impl CommunicationIdentityClientBuilder {
     /// Limits how long connecting may take, including the proxy and the TLS handshake. Defaults to
     /// 5 s.
     ///
+    /// If the first address of a host does not respond, such as an IPv6 address in a network without IPv6,
+    /// two thirds of this time pass before the next one is tried.
+    ///
     /// The limit holds within 10 %, with two exceptions: name resolution by the system is not limited,
     /// and neither is a proxy that sends its own response a byte at a time.
     pub fn connect_timeout(mut self, connect_timeout: Duration) -> Self {
@@ -245,7 +248,7 @@ impl CommunicationIdentityClientBuilder {
             return Err(Error::invalid_input("timeouts must be greater than zero"));
         }
         let user_agent = user_agent(self.application_id.as_deref())?;
-        let timeouts = Timeouts { connect: self.connect_timeout, response: self.timeout };
+        let timeouts = Timeouts::new(self.connect_timeout, self.timeout);
         let roots = self.root_certificates.as_deref();
         let transport = match self.agent {
             Some(_) if self.tls.is_some() || roots.is_some() => {
@@ -313,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn an_application_id_is_a_short_token() {
+    fn application_id_is_a_short_token() {
         let longest = "a".repeat(24);
         for id in ["a", "my-app", "!#$%&'*+-.^_`|~9Z", &longest] {
             assert_eq!(user_agent(Some(id)).unwrap(), format!("{id} {USER_AGENT}"));
@@ -324,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_those_of_the_documentation() {
+    fn builder_has_the_documented_defaults() {
         let builder = builder();
         assert_eq!(builder.connect_timeout, Duration::from_secs(5));
         assert_eq!(builder.timeout, Duration::from_secs(30));
@@ -336,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn no_time_at_all_is_rejected() {
+    fn timeouts_of_zero_are_rejected() {
         let no_deadline = RetryPolicy::default().deadline(Duration::ZERO);
         for builder in [
             builder().timeout(Duration::ZERO),
@@ -350,7 +353,7 @@ mod tests {
 
     #[test]
     #[cfg(feature = "rustls")]
-    fn an_agent_brings_its_own_tls() {
+    fn agent_cannot_be_combined_with_tls_settings() {
         for builder in [builder().tls(Tls::Rustls), builder().root_certificates("")] {
             let error = builder.agent(ureq::agent()).build().unwrap_err();
             assert_eq!(

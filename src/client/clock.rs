@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_systems_clock_sleeps() {
+    fn system_clock_sleeps() {
         let (now, instant) = (SystemClock.now(), SystemClock.instant());
         SystemClock.sleep(Duration::from_millis(20));
         assert!(SystemClock.instant() >= instant + Duration::from_millis(20));

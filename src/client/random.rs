@@ -33,7 +33,7 @@ mod tests {
 
     use super::*;
 
-    /// Each digit is random, but for the version and the variant.
+    /// Each digit is random, except the version and the variant.
     #[test]
     fn request_id_is_a_random_uuid() {
         let ids: Vec<String> =

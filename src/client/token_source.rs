@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::auth::cache::Cache;
 use crate::client::CommunicationIdentityClient;
 use crate::error::{Error, ErrorKind};
-use crate::http::members::{self, Malformed};
+use crate::http::members;
 use crate::operation::Operation;
 use crate::token::AccessToken;
 
@@ -27,7 +27,7 @@ const MARGIN: Duration = Duration::from_secs(10 * 60);
 ///
 /// ```
 /// use acs_identity::CommunicationIdentityClient;
-/// use acs_identity::emulator::Emulator;
+/// use acs_identity::emulator::Emulator; // needs the feature `emulator`
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let emulator = Emulator::start()?;
@@ -75,8 +75,7 @@ impl TokenSource {
             let token = client.call(operation, |response| {
                 let token = members::token(response)?;
                 if token.is_expired(now()) {
-                    let problem = "its token has already expired: check this machine's clock";
-                    return Err(Malformed(problem.to_owned()));
+                    return Err("its token has already expired: check this machine's clock".into());
                 }
                 Ok(token)
             })?;
@@ -108,7 +107,7 @@ mod tests {
     use crate::client::clock::Clock;
     use crate::emulator::{Emulator, Fault};
 
-    /// The system's clock, so many seconds ahead.
+    /// The system's clock, advanced by a number of seconds.
     #[derive(Clone, Default)]
     struct Ahead(Arc<Mutex<u64>>);
 
@@ -157,7 +156,7 @@ mod tests {
         let second = source.token().unwrap();
         assert_ne!(second, first);
         assert_eq!(emulator.request_count(), 3);
-        // The old one is not revoked: those who still hold it can use it.
+        // The old token is not revoked: callers that still hold it can use it.
         assert!(emulator.is_token_valid(first.token()) && emulator.is_token_valid(second.token()));
         assert_eq!(source.token().unwrap(), second);
         assert_eq!(emulator.request_count(), 3);

@@ -27,13 +27,14 @@ use crate::error::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Tls {
-    /// rustls and ring, with Mozilla's root certificates compiled in.
+    /// rustls and ring, with Mozilla's root certificates compiled in (feature `rustls`).
     #[cfg(feature = "rustls")]
     Rustls,
-    /// rustls, with the certificates that the operating system trusts.
+    /// rustls, with the certificates that the operating system trusts (feature `platform-verifier`).
     #[cfg(feature = "platform-verifier")]
     PlatformVerifier,
-    /// The system's library (OpenSSL, Schannel, Secure Transport) and its certificates.
+    /// The system's library (OpenSSL, Schannel, Secure Transport) and its certificates (feature
+    /// `native-tls`).
     #[cfg(feature = "native-tls")]
     NativeTls,
 }
@@ -89,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn roots_are_read_from_pem() {
+    fn root_certificates_are_read_from_pem() {
         let root = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let pem = root.cert.pem();
         let two = format!("\u{feff}# comment\n{pem}{}{pem}", root.signing_key.serialize_pem());

@@ -1,4 +1,4 @@
-//! The unit tests of the official clients, and more.
+//! The cases of the official clients' unit tests, and more.
 
 use proptest::prelude::*;
 
@@ -19,9 +19,8 @@ fn kind(raw_id: &str) -> &'static str {
     }
 }
 
-/// The unit tests of the official clients.
 #[test]
-fn kinds_are_those_of_the_official_clients() {
+fn identifier_kinds_match_the_official_clients() {
     for (raw_id, expected) in [
         (format!("8:acs:{ACS}"), "communication user"),
         (format!("8:spool:{ACS}"), "communication user"),
@@ -65,7 +64,7 @@ fn kinds_are_those_of_the_official_clients() {
 }
 
 #[test]
-fn parts_are_taken_as_they_are() {
+fn identifier_parts_are_kept_unchanged() {
     assert_eq!(
         CommunicationIdentifier::from(&*format!("8:gcch-acs:{ACS}_{USER}")),
         CommunicationIdentifier::TeamsExtensionUser {
@@ -93,7 +92,7 @@ fn parts_are_taken_as_they_are() {
 }
 
 #[test]
-fn phone_numbers_tell_who_is_calling() {
+fn phone_number_exposes_anonymity_and_asserted_id() {
     for (raw_id, anonymous, asserted_id) in [
         ("4:anonymous", true, None),
         ("4:anonymous123", false, None),
@@ -112,7 +111,7 @@ fn phone_numbers_tell_who_is_calling() {
 }
 
 #[test]
-fn only_what_can_be_acted_on_converts_to_a_communication_user() {
+fn identifier_converts_to_a_communication_user_if_usable() {
     let convert =
         |id: &str| CommunicationUserIdentifier::try_from(CommunicationIdentifier::from(id));
     for (id, flaw) in [
@@ -134,7 +133,7 @@ fn only_what_can_be_acted_on_converts_to_a_communication_user() {
 
 proptest! {
     #[test]
-    fn any_text_round_trips(raw_id in "\\PC*|(4|8|28|48):(acs|orgid|dod|gcch|teamsvisitor|spool|dod-acs|gcch-acs)?:?[a-z_:]{0,12}") {
+    fn identifier_round_trips_any_text(raw_id in "\\PC*|(4|8|28|48):(acs|orgid|dod|gcch|teamsvisitor|spool|dod-acs|gcch-acs)?:?[a-z_:]{0,12}") {
         let identifier = CommunicationIdentifier::from(&*raw_id);
         prop_assert_eq!(identifier.to_string(), raw_id);
         let json = serde_json::to_string(&identifier).unwrap();

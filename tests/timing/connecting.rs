@@ -1,4 +1,4 @@
-//! How long connecting takes: handshakes, and what proxies do, included.
+//! How long connecting takes, including handshakes and proxies.
 
 use std::thread;
 use std::time::Duration;
@@ -11,9 +11,9 @@ use crate::measured;
 use crate::support::authority::{Authority, Flaw};
 use crate::support::{Operation, Server, hurried, hurried_policy};
 
-/// Connecting and waiting for the response each have their time, and the deadline is that of both.
+/// Connecting and waiting for the response each have a timeout; the deadline covers both.
 #[test]
-fn a_handshake_that_takes_its_time() {
+fn timeout_excludes_a_slow_handshake_and_the_deadline_includes_it() {
     let authority = Authority::new();
     let agent = authority.agent();
     let server = Server::with_tls(authority.server(Flaw::None), |connection| {
@@ -45,9 +45,9 @@ fn a_handshake_that_takes_its_time() {
 /// What a server may do instead of a handshake.
 const HANDSHAKES: [(&str, Script); 3] = [
     ("says nothing", |it| it.stall()),
-    // A record of 16 KiB that never becomes whole.
+    // A record of 16 KiB that is never complete.
     ("drips a record", |it| it.drip("\u{16}\u{3}\u{3}\u{40}\u{0}", "\u{2}")),
-    // Records of a byte each, of a message that never becomes whole.
+    // One-byte records of a message that is never complete.
     ("drips records", |it| {
         it.drip(
             "\u{16}\u{3}\u{3}\u{0}\u{4}\u{2}\u{0}\u{7f}\u{7f}",
@@ -56,12 +56,12 @@ const HANDSHAKES: [(&str, Script); 3] = [
     }),
 ];
 
-/// The settings of a client that connects in vain for `TIMEOUT`, and how often.
+/// Settings with which a client tries to connect for `TIMEOUT`, and the number of its attempts.
 fn limits() -> [(RetryPolicy, Duration, Duration, u32); 4] {
     let (none, long) = (RetryPolicy::none(), Duration::from_secs(20));
     [
         (none, TIMEOUT, long, 1),
-        // Each limits its own part.
+        // The timeout of the response does not limit connecting.
         (none, TIMEOUT, TIMEOUT / 4, 1),
         (none.deadline(TIMEOUT), long, long, 1),
         // Nothing was sent: a create is repeated as well.
@@ -70,7 +70,7 @@ fn limits() -> [(RetryPolicy, Duration, Duration, u32); 4] {
 }
 
 #[test]
-fn the_connect_timeout_is_the_observed_one() {
+fn connect_timeout_is_the_observed_time() {
     let agent = ureq::agent();
     let servers = HANDSHAKES.map(|(name, script)| (name, Server::scripted(script)));
     thread::scope(|scope| {
@@ -90,7 +90,7 @@ fn the_connect_timeout_is_the_observed_one() {
                             let timed = run_large(operation, &client);
                             let error = timed.assert(&format!("{name}: {operation:?}"), TIMEOUT);
                             let told = (error.kind(), error.is_in_doubt());
-                            // Where the deadline came first, on a busy machine, nobody knows how far
+                            // If the deadline comes first, on a busy machine, it is unknown how far
                             // the attempt got.
                             let late = told == (ErrorKind::Timeout, true) && connect > TIMEOUT;
                             let never = told == (ErrorKind::Connection, false);
@@ -107,10 +107,10 @@ fn the_connect_timeout_is_the_observed_one() {
     });
 }
 
-/// Asking a proxy for a connection is a part of connecting.
+/// Connecting includes the request to the proxy.
 #[test]
-fn the_connect_timeout_holds_for_proxies() {
-    // One that drips its response is not limited, as the documentation says.
+fn connect_timeout_holds_for_proxies() {
+    // A proxy that drips its response is not limited, as documented.
     let scripts: [(&str, Script); 2] = [
         ("says nothing", |it| it.stall()),
         ("connects to nothing", |it| {

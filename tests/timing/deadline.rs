@@ -1,4 +1,4 @@
-//! What the deadline of a call, and the timeout of an attempt, leave to do.
+//! Deadlines of calls and timeouts of attempts.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -22,7 +22,7 @@ const TOLERANCE: Duration = Duration::from_millis(400);
 #[test]
 fn backoff_ends_by_the_deadline() {
     for (delay, attempts) in [
-        // Backoff that does not fit is not begun. How much does depends on the machine.
+        // A backoff that does not fit is not begun. How many fit depends on the machine.
         (Duration::from_secs(5), 1..=1),
         (Duration::from_millis(200), 1..=4),
     ] {
@@ -43,9 +43,9 @@ fn backoff_ends_by_the_deadline() {
     }
 }
 
-/// An attempt gets what is left of the call's time, not its own whole timeout anew.
+/// An attempt gets only the remaining time of the call, not its full timeout.
 #[test]
-fn late_attempts_are_cut_short() {
+fn deadline_cuts_late_attempts_short() {
     let backoff = DEADLINE / 2;
     let policy = RetryPolicy::default().max_retries(1).base_delay(backoff).deadline(DEADLINE);
     thread::scope(|scope| {
@@ -69,7 +69,7 @@ fn late_attempts_are_cut_short() {
 }
 
 #[test]
-fn a_service_that_stalls() {
+fn timeout_of_a_stalled_service_is_retried_if_safe() {
     thread::scope(|scope| {
         for operation in Operation::ALL {
             for always in [false, true] {
@@ -98,9 +98,9 @@ fn a_service_that_stalls() {
     });
 }
 
-/// Blanks that never end, up to the limit of a body and up to the limit of time.
+/// The blanks end at the size limit of a body or at the timeout.
 #[test]
-fn endless_blanks_do_not_revoke_or_delete() {
+fn revoke_and_delete_reject_an_endless_blank_body() {
     for slowly in [false, true] {
         let server = Server::scripted(move |connection| {
             if connection.request().is_none() {
@@ -127,7 +127,7 @@ fn endless_blanks_do_not_revoke_or_delete() {
 }
 
 #[test]
-fn an_id_whose_body_stops_is_kept() {
+fn created_user_id_is_read_from_a_body_that_stalls() {
     let server = Server::scripted(|connection| {
         connection.request();
         let head = "HTTP/1.1 201 Created\r\nContent-Length: 5000\r\n\r\n";
@@ -144,9 +144,9 @@ fn an_id_whose_body_stops_is_kept() {
     }
 }
 
-/// Nothing was sent, and the error must not read as if.
+/// Nothing was sent, and the error must not suggest otherwise.
 #[test]
-fn waiting_for_the_token_of_another_thread_sends_nothing() {
+fn deadline_bounds_the_wait_for_a_bearer_token_of_another_thread() {
     measured(|| {
         let server = Server::scripted(respond_well);
         let (release, released) = mpsc::channel::<()>();

@@ -1,4 +1,4 @@
-//! A documented duration is the observed one, whatever a server does to stretch it.
+//! Documented timeouts hold, however a server tries to extend them.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,12 +14,12 @@ use crate::support::server::{Wire, success};
 use crate::support::{Connection, Operation, Server, hurried, hurried_policy};
 
 pub const TIMEOUT: Duration = Duration::from_millis(600);
-/// When a server begins that takes its time.
+/// The delay before a slow server begins.
 pub const LATE: Duration = Duration::from_millis(300);
 /// What a busy machine may add.
 const SLACK: Duration = Duration::from_millis(200);
 
-/// The beginning of what is read to its end: a success, or an error where a success has no body.
+/// The head of a response with a body: a success, or an error if a success has no body.
 fn body(connection: &mut Connection) -> String {
     let request = connection.request().unwrap_or_default();
     let status = match request.split_once('?') {
@@ -34,7 +34,7 @@ const CHUNKED: &str = "HTTP/1.1 500 Oops\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 pub type Script = fn(&mut Connection);
 
-/// What a server does with a request, and the kind of error that its timeout gives.
+/// What a server does with a request, and the kind of error after the timeout.
 const RESPONSES: [(&str, Script, ErrorKind); 10] = [
     ("says nothing", |it| drop((it.request(), it.stall())), ErrorKind::Timeout),
     ("does not read", does_not_read, ErrorKind::Timeout),
@@ -49,7 +49,7 @@ const RESPONSES: [(&str, Script, ErrorKind); 10] = [
         ErrorKind::Timeout,
     ),
     (
-        "continues for ever",
+        "continues forever",
         |it| drop((it.request(), it.drip("", "HTTP/1.1 100 Continue\r\n\r\n"))),
         ErrorKind::Timeout,
     ),
@@ -98,15 +98,15 @@ fn does_not_read(connection: &mut Connection) {
     thread::sleep(4 * TIMEOUT);
 }
 
-/// The whole time of a timeout over the head, and then once more over the body.
+/// The timeout applies to the head and then again to the body.
 fn expected(name: &str) -> Duration {
     if name.ends_with("late") { LATE + TIMEOUT } else { TIMEOUT }
 }
 
-/// With a body, with the largest one, and without.
+/// Operations with a body, with the largest body, and without a body.
 pub const OPERATIONS: [Operation; 3] = [Operation::Create, Operation::Exchange, Operation::Delete];
 
-/// Runs an operation, with the largest body that is sent where one is.
+/// Runs an operation; an exchange gets a body of nearly the maximum size.
 pub fn run_large(operation: Operation, client: &CommunicationIdentityClient) -> Timed {
     let started = Instant::now();
     let result = if operation == Operation::Exchange {
@@ -123,7 +123,7 @@ pub struct Timed {
 }
 
 impl Timed {
-    /// Within a tenth, and what the machine may add.
+    /// Asserts a failure within 10 % of the expected time, plus the slack.
     pub fn assert(&self, what: &str, expected: Duration) -> &Error {
         let Self { took, result } = self;
         let error = result.as_ref().expect_err(what);
@@ -148,8 +148,8 @@ pub fn build(server: &Server, agent: Option<&Agent>) -> CommunicationIdentityCli
     }
 }
 
-/// Each response, over http on both agents, and over TLS on one of the caller's, side by side,
-/// because each waits for its end.
+/// Runs each response over http with both agents and over TLS with a caller's agent, in parallel, because
+/// each waits for its timeout.
 fn each(
     settings: impl Fn(CommunicationIdentityClientBuilder) -> CommunicationIdentityClientBuilder,
     check: impl Fn(&str, ErrorKind, &Timed) + Sync,
@@ -168,7 +168,7 @@ fn each(
                     (ErrorKind::Response, Operation::Delete) => ErrorKind::Service,
                     _ => *kind,
                 };
-                // Handshakes cost what the others are measured by, so there are few.
+                // Handshakes take CPU time from the other measurements, so there are few.
                 let with_tls = operation == Operation::Exchange;
                 let tls = with_tls.then(|| ("TLS", build(tls, Some(&tls_agent))));
                 let own = ("own agent", build(plain, None));
@@ -186,7 +186,7 @@ fn each(
 }
 
 #[test]
-fn the_timeout_is_the_observed_one() {
+fn timeout_is_the_observed_time() {
     let settings = |client: CommunicationIdentityClientBuilder| {
         client.timeout(TIMEOUT).retry_policy(RetryPolicy::none())
     };
@@ -198,7 +198,7 @@ fn the_timeout_is_the_observed_one() {
 }
 
 #[test]
-fn the_deadline_is_the_observed_one() {
+fn deadline_is_the_observed_time() {
     // With the default timeouts, and time for a single attempt.
     let policy = RetryPolicy::none().deadline(TIMEOUT);
     each(
@@ -213,7 +213,7 @@ fn the_deadline_is_the_observed_one() {
 }
 
 #[test]
-fn the_deadline_holds_over_all_attempts() {
+fn deadline_holds_over_all_attempts() {
     let policy = hurried_policy().max_retries(100).deadline(TIMEOUT);
     each(
         |client| client.timeout(TIMEOUT * 2 / 5).retry_policy(policy),
@@ -224,9 +224,9 @@ fn the_deadline_holds_over_all_attempts() {
     );
 }
 
-/// What a connection that stands already does not need for connecting is not taken off either.
+/// The time for connecting, which a reused connection does not need, is not added.
 #[test]
-fn a_kept_connection_that_falls_silent() {
+fn timeout_of_a_reused_connection_is_the_observed_time() {
     let server = Server::scripted(|connection| {
         let Some(request) = connection.request() else { return };
         connection.send(success(&request, "Connection: keep-alive\r\n"));
@@ -254,9 +254,9 @@ fn a_kept_connection_that_falls_silent() {
     });
 }
 
-/// A service that is slow, and within what was granted.
+/// The service is slow with both, but within each timeout.
 #[test]
-fn a_response_that_uses_its_time_is_read() {
+fn timeout_applies_to_head_and_body_separately() {
     let server = Server::scripted(|connection| {
         let Some(request) = connection.request() else { return };
         let response = success(&request, "Connection: close\r\n");

@@ -1,5 +1,4 @@
-//! What is measured, or waits for time to pass, in a program of its own: other tests would take the
-//! time that it measures.
+//! Tests that measure time, in a program of their own, because other tests would slow them down.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -20,8 +19,8 @@ mod limits;
 #[path = "../it/support/mod.rs"]
 mod support;
 
-/// Measures again, twice at most, what is not as expected: this machine may be busy with something
-/// else, and what the library gets wrong it gets wrong each time.
+/// Repeats a failed measurement up to twice: the machine may be busy, but an error in the library fails each
+/// time.
 fn measured(check: impl Fn()) {
     for _ in 0..2 {
         if panic::catch_unwind(AssertUnwindSafe(&check)).is_ok() {

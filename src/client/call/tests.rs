@@ -23,7 +23,7 @@ mod delays;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// A clock that only moves when somebody sleeps, and then at once.
+/// A clock that moves only during a sleep, which returns at once.
 #[derive(Clone)]
 struct TestClock(Arc<State>);
 
@@ -87,7 +87,7 @@ fn user() -> CommunicationUserIdentifier {
     "8:acs:resource_user".parse().unwrap()
 }
 
-/// A 503 by which the service itself says that it did not process the request: a create may be retried.
+/// A 503 in the service's own format, after which a create may be retried because nothing was processed.
 fn busy() -> Fault {
     Fault::respond(503).body(r#"{"error":{"code":"ServiceUnavailable","message":"Busy."}}"#)
 }
@@ -179,7 +179,7 @@ fn retry_waits_as_documented() {
     assert_eq!(error.retry_after(), None);
 }
 
-/// Clients that failed together must not come back together.
+/// Clients that failed at the same time must not retry at the same time.
 #[test]
 fn retry_waits_differ() {
     let emulator = Emulator::start().unwrap();
@@ -194,7 +194,7 @@ fn retry_waits_differ() {
 }
 
 #[test]
-fn doubt_stays_if_the_service_goes_away() {
+fn doubt_persists_if_the_service_goes_away() {
     let emulator = Emulator::start().unwrap();
     emulator.inject(Fault::drop_after_processing());
     let slot = Arc::new(Mutex::new(None));
@@ -221,7 +221,7 @@ fn deadline_includes_the_waits() {
     assert_eq!((error.attempts(), error.elapsed()), (3, Duration::from_secs(80)));
 }
 
-/// The system wakes it late, from a laptop's own sleep for example.
+/// The system may resume the thread late, for example after a laptop was asleep.
 #[test]
 fn deadline_ends_a_call_after_a_wait_that_took_too_long() {
     let emulator = Emulator::start().unwrap();
@@ -290,7 +290,7 @@ fn clock_correction_signs_right_and_keeps_the_retries() {
     let clock = TestClock::at(SystemTime::now() + 2 * HOUR);
     let client = client(&emulator, &clock);
     emulator.inject(busy().times(2));
-    // The clock is found to be wrong at the third response, the first 401.
+    // The skew is detected at the third response, the first 401.
     client.create_user().unwrap();
     let requests = emulator.requests();
     let statuses: Vec<_> = requests.iter().map(RecordedRequest::status).collect();

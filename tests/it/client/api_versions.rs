@@ -1,4 +1,4 @@
-//! Every version of the service's interface that was published.
+//! Every published version of the service's interface.
 
 use acs_identity::emulator::Emulator;
 use acs_identity::{ApiVersion, Error, ErrorKind};
@@ -6,7 +6,7 @@ use acs_identity::{ApiVersion, Error, ErrorKind};
 use crate::support::{builder, client};
 
 #[test]
-fn each_published_version_is_sent_and_served() {
+fn api_version_is_sent_and_served_for_each_published_version() {
     for version in [
         "2021-02-22-preview1",
         "2021-03-07",
@@ -38,7 +38,7 @@ fn each_published_version_is_sent_and_served() {
 }
 
 #[test]
-fn the_constants_are_those_that_were_published() {
+fn api_version_constants_match_the_published_versions() {
     for (constant, text) in [
         (ApiVersion::V2021_03_07, "2021-03-07"),
         (ApiVersion::V2022_06_01, "2022-06-01"),
@@ -57,9 +57,9 @@ fn the_constants_are_those_that_were_published() {
 }
 
 #[test]
-fn a_version_that_the_service_does_not_have_is_refused_by_it() {
+fn api_version_unknown_to_the_service_is_rejected_with_advice() {
     let emulator = Emulator::start().unwrap();
-    // Not advertised since 2020; advertised for issuing only; never heard of.
+    // Withdrawn since 2020; advertised for issuing only; never published.
     for version in ["2020-07-20-preview1", "2025-03-31-preview", "tomorrow"] {
         let client = builder(&emulator).api_version(version).build().unwrap();
         let error = client.create_user().unwrap_err();
@@ -70,9 +70,9 @@ fn a_version_that_the_service_does_not_have_is_refused_by_it() {
     }
 }
 
-/// As it is advertised.
+/// The service advertises it for issuing only.
 #[test]
-fn the_preview_of_march_2025_only_issues_tokens() {
+fn api_version_2025_03_31_preview_only_issues_tokens() {
     let emulator = Emulator::start().unwrap();
     let user = client(&emulator).create_user().unwrap();
     let preview = builder(&emulator).api_version("2025-03-31-preview").build().unwrap();
@@ -84,7 +84,7 @@ fn the_preview_of_march_2025_only_issues_tokens() {
 }
 
 #[test]
-fn a_version_that_would_change_the_request_is_refused_when_the_client_is_built() {
+fn api_version_that_is_malformed_is_rejected_by_build() {
     let emulator = Emulator::start().unwrap();
     let longest = "2".repeat(64);
     builder(&emulator).api_version(&*longest).build().unwrap();
@@ -111,9 +111,9 @@ fn a_version_that_would_change_the_request_is_refused_when_the_client_is_built()
     }
 }
 
-/// `expiresInMinutes` is ignored before 2022-10-01: no error, and a token of 24 hours.
+/// Earlier versions ignore `expiresInMinutes` without an error and issue a token for 24 hours.
 #[test]
-fn a_lifetime_needs_a_version_that_has_it() {
+fn token_lifetime_is_ignored_before_api_version_2022_10_01() {
     use std::time::{Duration, SystemTime};
 
     let hour = acs_identity::TokenRequest::new(["chat"]).expires_in(Duration::from_secs(3_600));
@@ -128,7 +128,7 @@ fn a_lifetime_needs_a_version_that_has_it() {
 }
 
 #[test]
-fn the_default_is_that_of_the_official_clients() {
+fn api_version_defaults_to_that_of_the_official_clients() {
     let emulator = Emulator::start().unwrap();
     client(&emulator).create_user().unwrap();
     assert_eq!(emulator.requests()[0].target(), "/identities?api-version=2023-10-01");

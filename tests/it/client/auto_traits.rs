@@ -12,7 +12,7 @@ fn shareable<T: Send + Sync + 'static>() {}
 fn unwind_safe<T: UnwindSafe + RefUnwindSafe>() {}
 
 #[test]
-fn every_public_type_can_be_shared_between_threads() {
+fn public_types_can_be_shared_between_threads() {
     shareable::<AccessKey>();
     shareable::<AccessToken>();
     shareable::<ApiVersion>();
@@ -43,7 +43,7 @@ fn every_public_type_can_be_shared_between_threads() {
 }
 
 #[test]
-fn what_catch_unwind_may_see() {
+fn public_types_of_a_call_are_unwind_safe() {
     unwind_safe::<CommunicationIdentityClient>();
     unwind_safe::<CallReport>();
     unwind_safe::<Error>();
@@ -51,6 +51,6 @@ fn what_catch_unwind_may_see() {
 }
 
 #[test]
-fn an_error_is_one_word() {
+fn error_is_the_size_of_a_pointer() {
     assert_eq!(size_of::<Result<(), Error>>(), size_of::<usize>());
 }

@@ -1,4 +1,4 @@
-//! A client whose key is replaced while it runs.
+//! Replacing the key of a running client.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -13,7 +13,7 @@ fn wrong_key() -> AccessKey {
 }
 
 #[test]
-fn every_clone_has_the_new_key() {
+fn replace_credential_applies_to_every_clone() {
     let emulator = Emulator::start().unwrap();
     let client = builder_with(&emulator, wrong_key()).build().unwrap();
     let (clone, observed) = (client.clone(), client.observed(|_| {}));
@@ -28,7 +28,7 @@ fn every_clone_has_the_new_key() {
     for client in [&client, &clone, &observed] {
         client.create_user().unwrap();
     }
-    // Signed well: it is about the id now.
+    // The signature is accepted: now the error is about the id.
     assert_eq!(source.token().unwrap_err().code(), Some("IdentityNotOwned"));
 
     client.replace_credential(wrong_key());
@@ -38,12 +38,12 @@ fn every_clone_has_the_new_key() {
 }
 
 #[test]
-fn a_call_under_way_ends_with_the_key_it_began_with() {
+fn replace_credential_leaves_a_call_in_progress_unchanged() {
     let client = Arc::new(OnceLock::<CommunicationIdentityClient>::new());
     let replaced = Arc::clone(&client);
     let emulator = Emulator::builder()
         .on_request(move |request| {
-            // While the first attempt waits for its answer.
+            // While the first attempt waits for its response.
             if request.status() == Some(503) {
                 replaced.get().unwrap().replace_credential(wrong_key());
             }

@@ -1,4 +1,4 @@
-//! The defaults that the documentation names, as far as a server sees them.
+//! The documented defaults that are visible to a server.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::support::server::answer;
 use crate::support::{Server, builder, client, hurried};
 
 #[test]
-fn on_the_wire() {
+fn defaults_are_sent_on_the_wire() {
     let emulator = Emulator::start().unwrap();
     let client =
         CommunicationIdentityClient::from_connection_string(&emulator.connection_string()).unwrap();
@@ -29,17 +29,17 @@ fn on_the_wire() {
         assert_eq!(request.header("transfer-encoding"), None);
     }
     assert_eq!(client.clock_offset_seconds(), 0);
-    assert_eq!(emulator.open_connections(), 1, "connections are kept");
+    assert_eq!(emulator.open_connections(), 1, "connections are reused");
 }
 
 #[test]
-fn an_application_id_stands_in_front_of_the_user_agent() {
+fn application_id_precedes_the_user_agent() {
     let server = Server::answering(answer(
         "201 Created",
         "application/json",
         "{\"identity\":{\"id\":\"8:acs:a_b\"}}",
     ));
-    // A caller's agent has a user agent of its own, which is not sent.
+    // The user agent of a caller's agent is not sent.
     for agent in [None, Some(ureq::agent())] {
         let builder = builder(&server).application_id("my-app");
         let builder = match agent {
@@ -55,20 +55,20 @@ fn an_application_id_stands_in_front_of_the_user_agent() {
     }
 }
 
-/// To the byte: 1 MiB is taken, one more is not.
+/// The limit is exact: one byte more is rejected.
 #[test]
-fn answers_may_be_as_long_as_1_mib() {
+fn response_body_may_be_up_to_1_mib() {
     let json = "{\"identity\":{\"id\":\"8:acs:a_b\"}}";
-    for (length, taken) in [(1024 * 1024, true), (1024 * 1024 + 1, false)] {
+    for (length, is_accepted) in [(1024 * 1024, true), (1024 * 1024 + 1, false)] {
         let body = format!("{}{json}", " ".repeat(length - json.len()));
         let server = Server::answering(answer("201 Created", "application/json", &body));
         let result = client(&server).create_user();
-        assert_eq!(result.is_ok(), taken, "{length}: {result:?}");
+        assert_eq!(result.is_ok(), is_accepted, "{length}: {result:?}");
     }
 }
 
 #[test]
-fn a_policy_of_none_makes_one_attempt_and_is_not_the_default() {
+fn retry_policy_none_makes_one_attempt_and_is_not_the_default() {
     assert_eq!(RetryPolicy::none(), RetryPolicy::default().max_retries(0));
     assert_ne!(RetryPolicy::none(), RetryPolicy::default());
     let server = Server::answering(answer("503 Busy", "text/plain", ""));
@@ -77,7 +77,7 @@ fn a_policy_of_none_makes_one_attempt_and_is_not_the_default() {
 }
 
 #[test]
-fn settings_without_end_or_measure_do_not_panic() {
+fn timeouts_that_are_extreme_do_not_panic() {
     let emulator = Emulator::start().unwrap();
     for time in [Duration::MAX, Duration::from_secs(u64::MAX / 4), Duration::from_nanos(1)] {
         for agent in [None, Some(ureq::agent())] {

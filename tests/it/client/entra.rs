@@ -1,4 +1,4 @@
-//! Bearer tokens of Entra ID in place of a key, and the two documented sources of them.
+//! Bearer tokens of Entra ID in place of an access key.
 
 use std::error::Error as _;
 use std::io;
@@ -18,8 +18,8 @@ fn in_seconds(seconds: u64) -> SystemTime {
     SystemTime::now() + Duration::from_secs(seconds)
 }
 
-/// A source that gives out these texts in turn, the last one for ever, each good for an hour; and
-/// how often it was asked.
+/// A source that returns these tokens in turn and then always the last, each valid for an hour; and
+/// the number of its calls.
 fn source(texts: &'static [&'static str]) -> (Credential, Arc<AtomicU32>) {
     let asked = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&asked);
@@ -32,7 +32,7 @@ fn source(texts: &'static [&'static str]) -> (Credential, Arc<AtomicU32>) {
 }
 
 #[test]
-fn all_operations_carry_the_token_and_no_signature() {
+fn bearer_token_is_sent_without_a_signature_by_all_operations() {
     let emulator = Emulator::start().unwrap();
     emulator.accept_bearer_token("entra");
     emulator.accept_teams_token("teams", user().identifier(), "x");
@@ -60,7 +60,7 @@ fn all_operations_carry_the_token_and_no_signature() {
 }
 
 #[test]
-fn many_threads_fetch_one_token() {
+fn bearer_token_is_fetched_once_for_many_threads() {
     let emulator = Emulator::start().unwrap();
     emulator.accept_bearer_token("entra");
     let (credential, asked) = source(&["entra"]);
@@ -78,7 +78,7 @@ fn many_threads_fetch_one_token() {
 }
 
 #[test]
-fn a_refused_token_is_replaced_once() {
+fn bearer_token_that_is_rejected_is_replaced_once() {
     let emulator = Emulator::start().unwrap();
     emulator.accept_bearer_token("second");
     let (credential, asked) = source(&["first", "second"]);
@@ -99,7 +99,7 @@ fn a_refused_token_is_replaced_once() {
 }
 
 #[test]
-fn threads_whose_token_is_refused_fetch_one_new_one() {
+fn bearer_token_that_is_rejected_is_replaced_once_for_many_threads() {
     let emulator = Emulator::start().unwrap();
     emulator.accept_bearer_token("second");
     let (credential, asked) = source(&["first", "second"]);
@@ -118,7 +118,7 @@ fn threads_whose_token_is_refused_fetch_one_new_one() {
 }
 
 #[test]
-fn a_token_that_is_refused_for_good_ends_the_call() {
+fn bearer_token_that_is_rejected_twice_ends_the_call() {
     let emulator = Emulator::start().unwrap();
     let (credential, asked) = source(&["refused"]);
     let error = builder_with(&emulator, credential).build().unwrap().create_user().unwrap_err();
@@ -133,7 +133,7 @@ fn a_token_that_is_refused_for_good_ends_the_call() {
 }
 
 #[test]
-fn a_401_about_something_else_costs_no_token() {
+fn bearer_token_is_kept_after_a_401_about_something_else() {
     let emulator = Emulator::start().unwrap();
     emulator.accept_bearer_token("entra");
     let (credential, asked) = source(&["entra"]);
@@ -153,7 +153,7 @@ fn fails(_scope: &str) -> Result<BearerToken, Box<dyn std::error::Error + Send +
 }
 
 #[test]
-fn a_source_that_fails_sends_nothing() {
+fn bearer_source_that_fails_sends_nothing() {
     let emulator = Emulator::start().unwrap();
     let client = builder_with(&emulator, Credential::bearer(fails)).build().unwrap();
     let error = client.create_user().unwrap_err();
@@ -169,10 +169,10 @@ fn a_source_that_fails_sends_nothing() {
     assert_eq!(emulator.request_count(), 0);
 }
 
-/// The first attempt may have been processed: the error has to say so, though it is about a later
-/// one.
+/// The first attempt may have been processed, and the error must say so even though a later attempt
+/// caused it.
 #[test]
-fn a_source_that_fails_between_attempts_leaves_the_doubt() {
+fn bearer_source_that_fails_between_attempts_leaves_the_call_in_doubt() {
     let emulator = Emulator::start().unwrap();
     emulator.inject(Fault::respond(500));
     emulator.inject(Fault::respond(401));
@@ -191,7 +191,7 @@ fn a_source_that_fails_between_attempts_leaves_the_doubt() {
 }
 
 #[test]
-fn tokens_that_cannot_be_used_are_refused_and_not_kept() {
+fn bearer_token_that_is_unusable_is_rejected_and_not_kept() {
     let malformed = "the bearer token that was fetched is empty, longer than 16 KiB or has characters that are not allowed in a token, so the request was not sent: check for a line break around it";
     let expired = "the bearer token that was fetched has already expired, so the request was not sent: check its source and this machine's clock";
     for (token, life, problem) in [
@@ -225,7 +225,7 @@ fn tokens_that_cannot_be_used_are_refused_and_not_kept() {
 }
 
 #[test]
-fn a_bearer_token_needs_https_as_well() {
+fn bearer_token_requires_https() {
     let (credential, _) = source(&["entra"]);
     let endpoint = "http://contoso.communication.azure.com";
     let error =
@@ -237,7 +237,7 @@ fn a_bearer_token_needs_https_as_well() {
 }
 
 #[test]
-fn a_key_can_give_way_to_bearer_tokens() -> Result<(), Error> {
+fn replace_credential_switches_from_a_key_to_bearer_tokens() -> Result<(), Error> {
     let emulator = Emulator::start().unwrap();
     emulator.accept_bearer_token("entra");
     let client = client(&emulator);

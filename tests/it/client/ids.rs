@@ -1,13 +1,12 @@
-//! One constructor checks every id, and what the service gave can be stored and
-//! read back.
+//! Every constructor checks the id, and every id of a created user can be stored and read back.
 
 use acs_identity::{CommunicationIdentifier, CommunicationUserIdentifier, ErrorKind};
 
 use crate::support::server::{closing, response};
 use crate::support::{Server, hurried};
 
-/// Every way in that there is.
-fn ways_in(id: &str) -> [(&'static str, Option<CommunicationUserIdentifier>); 4] {
+/// The result of every constructor.
+fn constructors(id: &str) -> [(&'static str, Option<CommunicationUserIdentifier>); 4] {
     let json = serde_json::to_string(id).unwrap();
     let inner = match CommunicationIdentifier::from(id) {
         CommunicationIdentifier::CommunicationUser(user) => Some(user),
@@ -52,26 +51,26 @@ fn malformed() -> Vec<String> {
 }
 
 #[test]
-fn no_way_in_takes_an_id_that_is_malformed() {
+fn user_id_that_is_malformed_is_rejected_by_every_constructor() {
     for id in malformed() {
-        for (way, user) in ways_in(&id) {
+        for (way, user) in constructors(&id) {
             assert_eq!(user, None, "{way}: {id:?}");
         }
-        // It stays what it is, byte for byte.
+        // A `CommunicationIdentifier` keeps it, byte for byte.
         assert_eq!(CommunicationIdentifier::from(&*id).to_string(), id);
     }
 }
 
-/// An id that is refused is not repeated in a way that hides or forges something.
+/// Control characters in an error could hide or forge lines of a log.
 #[test]
-fn a_refusal_does_not_repeat_what_is_malformed() {
+fn user_id_that_is_malformed_is_not_repeated_in_the_error() {
     for id in malformed() {
         let errors = [
             id.parse::<CommunicationUserIdentifier>().err(),
             CommunicationUserIdentifier::try_from(CommunicationIdentifier::from(&*id)).err(),
         ];
         for error in errors {
-            let error = error.unwrap_or_else(|| panic!("{id:?} is taken"));
+            let error = error.unwrap_or_else(|| panic!("{id:?} is accepted"));
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
             let text = error.to_string();
             let odd = |c: char| c.is_control() || ('\u{2028}'..='\u{202e}').contains(&c);
@@ -97,15 +96,15 @@ const WELL_FORMED: [&str; 14] = [
     "8:acs:é/%2e?#ü",
 ];
 
-/// What one way in gives, all that store and read take.
+/// An id from one constructor is accepted by serde and `parse`.
 #[test]
-fn whatever_is_an_id_can_be_stored_and_read_back() {
+fn user_id_that_is_accepted_can_be_stored_and_read_back() {
     let longest = format!("8:acs:{}", "x".repeat(1_018));
     for id in WELL_FORMED.into_iter().chain([&*longest]) {
         let user: CommunicationUserIdentifier =
             id.parse().unwrap_or_else(|error| panic!("{id}: {error}"));
         assert_eq!(user.identifier(), id);
-        for (way, user) in ways_in(id) {
+        for (way, user) in constructors(id) {
             let Some(user) = user else {
                 assert!(matches!(way, "TryFrom" | "CommunicationIdentifier"), "{way}: {id}");
                 continue;
@@ -117,9 +116,9 @@ fn whatever_is_an_id_can_be_stored_and_read_back() {
     }
 }
 
-/// The service's word on what is a user counts.
+/// The service decides what is a user.
 #[test]
-fn whatever_was_created_can_be_stored_and_read_back() {
+fn created_user_id_can_be_stored_and_read_back() {
     let longest = format!("8:acs:{}", "x".repeat(1_018));
     for id in WELL_FORMED.into_iter().chain([&*longest]) {
         let body = serde_json::json!({ "identity": { "id": id } }).to_string();
@@ -134,9 +133,9 @@ fn whatever_was_created_can_be_stored_and_read_back() {
     }
 }
 
-/// What the caller names by mistake is refused before anything is sent.
+/// The mistake is rejected before anything is sent.
 #[test]
-fn a_phone_number_or_a_teams_user_is_no_user() {
+fn user_id_cannot_come_from_a_phone_number_or_a_teams_user() {
     for id in ["4:+123", "4:anonymous", "8:orgid:x", "8:teamsvisitor:x", "28:orgid:x"] {
         let identifier = CommunicationIdentifier::from(id);
         let error = CommunicationUserIdentifier::try_from(identifier).expect_err(id);
@@ -144,9 +143,9 @@ fn a_phone_number_or_a_teams_user_is_no_user() {
     }
 }
 
-/// What the service calls an id and is none is no success, and does not get into lines and files.
+/// A malformed id from the service must not reach a caller's logs and files.
 #[test]
-fn a_malformed_id_of_the_service_is_no_user() {
+fn created_user_id_that_is_malformed_is_an_error() {
     for id in malformed() {
         let body = serde_json::json!({ "identity": { "id": id } }).to_string();
         let server = Server::answering(closing(&response("201 Created", "", &body)));

@@ -1,4 +1,4 @@
-//! The ways in, and what errors look like, as callers meet them.
+//! Constructors, conversions and the formats of errors.
 
 use std::error::Error as _;
 use std::process::Command;
@@ -14,10 +14,16 @@ use crate::support::{Nobody, client};
 
 const VARIABLE: &str = "COMMUNICATION_SERVICES_CONNECTION_STRING";
 
-/// A variable can only be set for another process: what this test prints there.
+/// Runs `from_env` in a process of its own, because a variable can only be set there, and returns what
+/// it prints.
 fn from_env_with(value: Option<&std::ffi::OsStr>) -> String {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "client::interface::child_from_env", "--ignored", "--nocapture"]);
+    command.args([
+        "--exact",
+        "client::interface::from_env_child_process",
+        "--ignored",
+        "--nocapture",
+    ]);
     match value {
         Some(value) => command.env(VARIABLE, value),
         None => command.env_remove(VARIABLE),
@@ -30,7 +36,7 @@ fn from_env_with(value: Option<&std::ffi::OsStr>) -> String {
 
 #[test]
 #[ignore = "run by another test, in a process of its own"]
-fn child_from_env() {
+fn from_env_child_process() {
     let told = match CommunicationIdentityClient::from_env() {
         Ok(client) => client.endpoint().to_string(),
         Err(error) => format!("{:?} error: {error}", error.kind()),
@@ -40,7 +46,7 @@ fn child_from_env() {
 }
 
 #[test]
-fn a_client_from_the_environment() {
+fn from_env_reads_the_variable_and_reports_what_is_wrong() {
     let unset = format!(
         "InvalidInput error: {VARIABLE} is not set: set it to the connection string on the portal's Keys page, or to an emulator's"
     );
@@ -58,14 +64,14 @@ fn a_client_from_the_environment() {
         assert_eq!(
             from_env_with(Some(std::ffi::OsStr::from_bytes(b"endpoint=\xff"))),
             format!(
-                "InvalidInput error: {VARIABLE} is not valid UTF-8: copy the connection string again from the portal's Keys page"
+                "InvalidInput error: {VARIABLE} is not valid UTF-8: set it to the connection string on the portal's Keys page, or to an emulator's"
             )
         );
     }
 }
 
 #[test]
-fn an_error_in_three_formats() {
+fn error_has_three_formats() {
     let error = client(&Nobody).create_user().unwrap_err();
     let (text, cause) = (error.to_string(), error.source().unwrap().to_string());
     assert!(!text.contains(&cause) && !text.contains('\n'), "{text}");
@@ -79,7 +85,7 @@ fn an_error_in_three_formats() {
 }
 
 #[test]
-fn requests_come_from_any_collection_of_scopes() {
+fn token_request_converts_from_any_collection_of_scopes() {
     let expected = TokenRequest::new([TokenScope::CHAT, TokenScope::VOIP]);
     let (texts, owned) = (["chat", "voip"], vec!["chat".to_owned(), "voip".to_owned()]);
     let scopes = [TokenScope::CHAT, TokenScope::VOIP];
@@ -101,7 +107,7 @@ fn requests_come_from_any_collection_of_scopes() {
 }
 
 #[test]
-fn what_people_store_is_written_as_text() {
+fn serde_writes_scopes_and_identifiers_as_text() {
     let scopes = vec![TokenScope::VOIP_JOIN, TokenScope::from("new.scope")];
     let json = serde_json::to_string(&scopes).unwrap();
     assert_eq!(json, r#"["voip.join","new.scope"]"#);
@@ -114,7 +120,7 @@ fn what_people_store_is_written_as_text() {
 }
 
 #[test]
-fn a_builder_from_a_connection_string() {
+fn builder_from_connection_string_builds_a_working_client() {
     let emulator = Emulator::start().unwrap();
     let text = emulator.connection_string();
     let builder = CommunicationIdentityClient::builder_from_connection_string(&text).unwrap();

@@ -1,4 +1,4 @@
-//! What a caller sets, calls and gets.
+//! The client as a caller sees it: settings, operations, results.
 
 mod api_versions;
 mod auto_traits;
@@ -10,9 +10,11 @@ mod ids;
 mod interface;
 mod observing;
 mod operations;
+mod proxies;
 mod settings;
 mod signing_vectors;
 mod teams;
 mod threads;
 mod tls;
 mod tokens;
+mod troubleshooting;

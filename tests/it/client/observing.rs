@@ -1,4 +1,4 @@
-//! What is told of each call to those who want to hear it.
+//! The reports that an observer of calls receives.
 
 use std::error::Error as _;
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use acs_identity::{
 
 use crate::support::{builder, builder_with, client, last_request};
 
-/// A client that shares everything with this one, and the reports of its calls.
+/// An observed clone of this client, and the reports of its calls.
 fn observed(
     client: &CommunicationIdentityClient,
 ) -> (CommunicationIdentityClient, Arc<Mutex<Vec<CallReport>>>) {
@@ -22,7 +22,7 @@ fn observed(
 }
 
 #[test]
-fn a_success_is_reported() {
+fn call_report_of_a_success_has_all_details() {
     let emulator = Emulator::start().unwrap();
     let (client, reports) = observed(&client(&emulator));
     emulator.inject(
@@ -48,7 +48,7 @@ fn a_success_is_reported() {
 }
 
 #[test]
-fn each_operation_goes_by_its_name() {
+fn call_report_names_the_operation() {
     let emulator = Emulator::start().unwrap();
     let (client, reports) = observed(&client(&emulator));
     let (user, _) = client.create_user_and_token(["chat"]).unwrap();
@@ -74,7 +74,7 @@ fn each_operation_goes_by_its_name() {
 }
 
 #[test]
-fn a_failure_is_reported_as_its_error_tells_it() {
+fn call_report_of_a_failure_matches_its_error() {
     let emulator = Emulator::start().unwrap();
     let (client, reports) = observed(&client(&emulator));
     let error = client.revoke_tokens(&"8:acs:a_b".parse().unwrap()).unwrap_err();
@@ -87,13 +87,13 @@ fn a_failure_is_reported_as_its_error_tells_it() {
     assert_eq!((report.ms_cv(), report.azure_ref()), (error.ms_cv(), error.azure_ref()));
     assert!(report.ms_cv().is_some() && report.azure_ref().is_some());
 
-    // The service did it, and the caller has nothing of it.
+    // The service succeeded, but the response is unusable.
     emulator.inject(Fault::respond(200).body("{}"));
     client.issue_token(&"8:acs:a_b".parse().unwrap(), ["chat"]).unwrap_err();
     let report = reports.lock().unwrap().pop().unwrap();
     assert_eq!((report.succeeded(), report.status()), (false, Some(200)));
 
-    // No answer, no status.
+    // Without a response there is no status.
     emulator.inject(Fault::drop_before_processing());
     client.create_user().unwrap_err();
     let report = reports.lock().unwrap().pop().unwrap();
@@ -102,7 +102,7 @@ fn a_failure_is_reported_as_its_error_tells_it() {
 }
 
 #[test]
-fn a_call_of_several_attempts_is_one_report() {
+fn call_report_is_made_once_for_several_attempts() {
     let emulator = Emulator::start().unwrap();
     let policy = RetryPolicy::default().base_delay(Duration::from_millis(1));
     let (client, reports) = observed(&builder(&emulator).retry_policy(policy).build().unwrap());
@@ -126,7 +126,7 @@ fn a_call_of_several_attempts_is_one_report() {
 }
 
 #[test]
-fn a_call_without_a_credential_sent_nothing() {
+fn call_report_without_a_credential_has_no_attempts() {
     let emulator = Emulator::start().unwrap();
     let credential =
         Credential::bearer(|_: &str| -> Result<BearerToken, _> { Err("nobody is home".into()) });
@@ -139,7 +139,7 @@ fn a_call_without_a_credential_sent_nothing() {
 }
 
 #[test]
-fn who_did_not_ask_hears_nothing() {
+fn call_report_is_made_for_observed_clients_only() {
     let emulator = Emulator::start().unwrap();
     let plain = client(&emulator);
     let (watched, reports) = observed(&plain);
@@ -147,11 +147,11 @@ fn who_did_not_ask_hears_nothing() {
     plain.create_user().unwrap();
     assert!(reports.lock().unwrap().is_empty());
 
-    // What does not get as far as a request is the caller's own affair.
+    // A call that is rejected for its arguments is not reported.
     watched.create_user_and_token(Vec::<String>::new()).unwrap_err();
     assert!(reports.lock().unwrap().is_empty());
 
-    // Clones are observed as well; each observer hears of the client that it was given to.
+    // Clones are observed as well; each observer receives only the calls of its own client.
     watched.clone().create_user().unwrap();
     assert_eq!(reports.lock().unwrap().len(), 1);
     second.create_user().unwrap();

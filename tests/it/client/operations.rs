@@ -14,7 +14,7 @@ use crate::support::{builder, client, last_request};
 const VERSION: &str = "?api-version=2023-10-01";
 const LIBRARY: &str = concat!("acs-identity/", env!("CARGO_PKG_VERSION"));
 
-/// That what arrived last is this, and nothing else.
+/// Asserts that the last request is this one and has no other headers.
 fn assert_arrived(emulator: &Emulator, method: &str, path: &str, body: &str) -> RecordedRequest {
     let request = last_request(emulator);
     assert_eq!(request.method(), method);
@@ -47,7 +47,7 @@ fn assert_arrived(emulator: &Emulator, method: &str, path: &str, body: &str) -> 
     request
 }
 
-/// Version 4, variant 1: 8-4-4-4-12 digits.
+/// Whether the text is a UUID of version 4 and variant 1: groups of 8-4-4-4-12 digits.
 fn is_random_uuid(text: &str) -> bool {
     let groups: Vec<&str> = text.split('-').collect();
     groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
@@ -57,7 +57,7 @@ fn is_random_uuid(text: &str) -> bool {
 }
 
 #[test]
-fn the_whole_walk() {
+fn operations_send_exactly_the_documented_requests() {
     let emulator = Emulator::start().unwrap();
     let client = builder(&emulator).application_id("build-script").build().unwrap();
 
@@ -101,14 +101,14 @@ fn the_whole_walk() {
 }
 
 #[test]
-fn without_an_application_id_the_library_names_itself() {
+fn user_agent_is_the_library_without_an_application_id() {
     let emulator = Emulator::start().unwrap();
     client(&emulator).create_user().unwrap();
     assert_eq!(last_request(&emulator).header("user-agent"), Some(LIBRARY));
 }
 
 #[test]
-fn scopes_come_in_every_form() {
+fn scopes_are_accepted_in_every_form() {
     let emulator = Emulator::start().unwrap();
     let client = client(&emulator);
     let user = client.create_user().unwrap();
@@ -147,7 +147,7 @@ fn scopes_come_in_every_form() {
 }
 
 #[test]
-fn a_scope_that_nobody_knows_is_the_services_to_judge() {
+fn scopes_that_are_unknown_are_left_to_the_service() {
     let emulator = Emulator::start().unwrap();
     let error = client(&emulator).create_user_and_token(["hologram \"é\""]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Service);
@@ -157,7 +157,7 @@ fn a_scope_that_nobody_knows_is_the_services_to_judge() {
 }
 
 #[test]
-fn a_user_is_stored_and_read_back() {
+fn user_id_can_be_stored_and_read_back() {
     let emulator = Emulator::start().unwrap();
     let client = client(&emulator);
     let user = client.create_user().unwrap();
@@ -174,8 +174,8 @@ fn a_user_is_stored_and_read_back() {
     assert_eq!(refusal.to_string(), "user id is empty: expected 8:acs:<resource>_<user>");
 }
 
-/// Percent-decoding after the letter of RFC 3986, section 2.1; `None` if more was escaped or left
-/// than the client promises.
+/// Decodes as RFC 3986, section 2.1, specifies; `None` if the client escaped more or fewer characters than
+/// it promises.
 fn decoded(segment: &str) -> Option<String> {
     let (mut bytes, mut rest) = (Vec::new(), segment.bytes());
     while let Some(byte) = rest.next() {
@@ -194,7 +194,7 @@ fn decoded(segment: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// An operation on a user that exists nowhere, and how its target goes on behind the id.
+/// An operation on a user that does not exist; in the table, with the rest of its target after the id.
 type OnUser = fn(&CommunicationIdentityClient, &CommunicationUserIdentifier) -> Result<(), Error>;
 const ON_USERS: [(Operation, &str, OnUser); 3] = [
     (Operation::Issue, "/:issueAccessToken", |client, user| {
@@ -205,7 +205,7 @@ const ON_USERS: [(Operation, &str, OnUser); 3] = [
 ];
 
 #[test]
-fn any_id_that_is_accepted_arrives_as_it_was_given() {
+fn user_id_is_percent_encoded_and_arrives_unchanged() {
     let emulator = Emulator::start().unwrap();
     let client = client(&emulator);
     let ids = proptest::string::string_regex(
@@ -231,7 +231,7 @@ fn any_id_that_is_accepted_arrives_as_it_was_given() {
 }
 
 #[test]
-fn what_is_refused_is_never_sent() {
+fn invalid_arguments_are_rejected_before_anything_is_sent() {
     let emulator = Emulator::start().unwrap();
     let client = client(&emulator);
     let user: CommunicationUserIdentifier = "8:acs:a_b".parse().unwrap();
@@ -287,7 +287,7 @@ fn what_is_refused_is_never_sent() {
 }
 
 #[test]
-fn the_longest_id_is_sent() {
+fn user_id_of_the_maximum_length_is_sent() {
     let emulator = Emulator::start().unwrap();
     // Spaces are sent as three characters each.
     let user = format!("a{}b", " ".repeat(1_022)).parse().unwrap();

@@ -7,7 +7,7 @@ use acs_identity::{AccessKey, RequestToSign};
 use serde_json::Value;
 
 #[test]
-fn requests_are_signed_as_the_official_clients_sign_them() {
+fn signature_matches_the_vectors_of_the_official_clients() {
     let vectors: Vec<Value> =
         serde_json::from_str(include_str!("../../data/hmac.json")).expect("the file is JSON");
     assert_eq!(vectors.len(), 24);

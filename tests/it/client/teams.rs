@@ -12,7 +12,7 @@ const OTHER: &str = "1d4b6f2a-0a5c-4b1c-9d5e-000000000002";
 const USER: &str = "1d4b6f2a-0a5c-4b1c-9d5e-000000000003";
 
 #[test]
-fn a_token_is_exchanged() {
+fn teams_exchange_returns_a_valid_token() {
     let emulator = Emulator::start().unwrap();
     emulator.accept_teams_token("eyJ0.\"teams\"", APP, USER);
     let client = client(&emulator);
@@ -20,7 +20,7 @@ fn a_token_is_exchanged() {
     assert!(emulator.is_token_valid(token.token()));
     let within =
         |minutes: u64| token.expires_within(Duration::from_secs(60 * minutes), SystemTime::now());
-    assert!(within(60) && !within(59), "with the Entra token");
+    assert!(within(60) && !within(59), "it expires with the Entra token");
 
     let request = last_request(&emulator);
     assert_eq!(request.method(), "POST");
@@ -29,10 +29,10 @@ fn a_token_is_exchanged() {
     let body: serde_json::Value = serde_json::from_slice(request.body()).unwrap();
     let expected = serde_json::json!({ "token": "eyJ0.\"teams\"", "appId": APP, "userId": USER });
     assert_eq!(body, expected);
-    assert_eq!(emulator.users(), Vec::<String>::new(), "no identity of the resource");
+    assert_eq!(emulator.users(), Vec::<String>::new(), "no user of the resource was created");
 }
 
-/// What a program makes of a failure, with nothing but the accessors.
+/// Classifies a failure by the error's accessors alone.
 fn verdict(error: &Error) -> &'static str {
     match (error.code(), error.target()) {
         (Some("InvalidAccessToken"), _) => "log in again",
@@ -43,7 +43,7 @@ fn verdict(error: &Error) -> &'static str {
 }
 
 #[test]
-fn failures_can_be_told_apart() {
+fn teams_exchange_failures_are_distinguishable_by_code_and_target() {
     let emulator = Emulator::start().unwrap();
     emulator.accept_teams_token("teams", APP, USER);
     let client = client(&emulator);
@@ -65,13 +65,13 @@ fn failures_can_be_told_apart() {
 }
 
 #[test]
-fn a_version_without_it_says_so() {
+fn teams_exchange_is_rejected_by_an_api_version_without_it() {
     let emulator = Emulator::start().unwrap();
     emulator.accept_teams_token("teams", APP, USER);
     let client = builder(&emulator).api_version(ApiVersion::V2021_03_07).build().unwrap();
     let error = client.exchange_teams_user_token("teams", APP, USER).unwrap_err();
     assert_eq!(error.code(), Some("UnsupportedApiVersion"), "{error}");
-    // Before application and user were asked for, they did no harm.
+    // This preview does not use the application and the user yet, and ignores them.
     let client = builder(&emulator).api_version("2021-10-31-preview").build().unwrap();
     client.exchange_teams_user_token("teams", APP, USER).unwrap();
 }

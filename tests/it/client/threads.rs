@@ -1,4 +1,4 @@
-//! One client, many threads.
+//! One client shared by many threads.
 
 use std::collections::HashSet;
 use std::panic::{self, AssertUnwindSafe};
@@ -15,7 +15,7 @@ use crate::support::{CANARY_KEY, Server, hurried, until, user};
 
 const THREADS: usize = 16;
 
-/// Counts connections: the emulator serves each on a thread of its own.
+/// An emulator that counts connections: it serves each on a thread of its own.
 fn counting() -> (EmulatorBuilder, Arc<Mutex<HashSet<thread::ThreadId>>>) {
     let connections = Arc::new(Mutex::new(HashSet::new()));
     let seen = Arc::clone(&connections);
@@ -26,19 +26,19 @@ fn counting() -> (EmulatorBuilder, Arc<Mutex<HashSet<thread::ThreadId>>>) {
 }
 
 #[test]
-fn sixteen_threads_keep_their_connections() {
+fn connections_are_reused_by_sixteen_threads() {
     let (builder, connections) = counting();
     let emulator = builder.start().unwrap();
     let client = hurried(&emulator).build().unwrap();
-    // From its first response on, a client knows that the server keeps connections. Creates that begin
-    // before it make new ones, and close those that are idle.
+    // The client learns from the first response that the server keeps connections. Until then, creates open
+    // new connections and close the idle ones.
     client.delete_user(&client.create_user().unwrap()).unwrap();
     let at_once = Barrier::new(THREADS);
     thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
                 for round in 0..20 {
-                    // All are under way at the same time, and all are idle at the same time.
+                    // All threads are busy at the same time, and all are idle at the same time.
                     if round % 5 == 0 {
                         at_once.wait();
                     }
@@ -60,14 +60,14 @@ fn sixteen_threads_keep_their_connections() {
 }
 
 #[test]
-fn one_thread_keeps_one_connection() {
+fn connection_is_reused_for_all_operations_of_one_thread() {
     let (builder, connections) = counting();
     let emulator = builder.start().unwrap();
     for client in [hurried(&emulator), hurried(&emulator).agent(ureq::agent())] {
         let client = client.build().unwrap();
         for operation in crate::support::Operation::ALL {
             let user = client.create_user().unwrap();
-            // Its errors keep the connection as well.
+            // An error keeps the connection open as well.
             let _ = operation.run_on(&client, &user);
         }
         assert_eq!(emulator.open_connections(), 1);
@@ -78,7 +78,7 @@ fn one_thread_keeps_one_connection() {
 }
 
 #[test]
-fn a_stalled_call_delays_nobody() {
+fn stalled_call_does_not_delay_other_threads() {
     let emulator = Emulator::start().unwrap();
     let client = hurried(&emulator).timeout(Duration::from_secs(60)).build().unwrap();
     let user = client.create_user().unwrap();
@@ -101,25 +101,25 @@ fn a_stalled_call_delays_nobody() {
                 for _ in 0..5 {
                     let user = client.create_user().unwrap();
                     client.delete_user(&user).unwrap();
-                    // Replacing the credential needs a lock, too.
+                    // Replacing the credential takes a lock as well.
                     let key: AccessKey = emulator.access_key().parse().unwrap();
                     client.replace_credential(key);
                 }
             });
         }
     });
-    assert!(stalled.iter().all(|call| !call.is_finished()), "they were to be stalled all the time");
-    // Frees them: their connections end, and nobody answers their retries.
+    assert!(stalled.iter().all(|call| !call.is_finished()), "the stalled calls ended early");
+    // Ends the stalled calls: their connections close, and their retries find no server.
     drop(emulator);
     for call in stalled {
         assert!(call.join().unwrap().is_err());
     }
 }
 
-/// Credentials that fail and panic and are replaced all the time: no thread waits for ever, and the
-/// calm after it is one.
+/// Credentials fail, panic and are replaced all the time: no thread waits forever, and the source works
+/// again afterwards.
 #[test]
-fn one_source_of_tokens_in_a_storm() {
+fn token_source_survives_credentials_that_fail_and_panic() {
     const THREADS: usize = 64;
 
     let server = Server::scripted(|connection| {
@@ -132,7 +132,7 @@ fn one_source_of_tokens_in_a_storm() {
         let asked = Arc::clone(&asked);
         Credential::bearer(move |_: &str| match asked.fetch_add(1, Ordering::SeqCst) % 3 {
             0 => Err("out of order".into()),
-            1 => panic!("a panic of the issuer's"),
+            1 => panic!("the credential's own panic"),
             _ => Ok(BearerToken::new("bearer", SystemTime::now() + Duration::from_secs(3_600))),
         })
     };
@@ -148,7 +148,7 @@ fn one_source_of_tokens_in_a_storm() {
                 client.replace_credential(stormy());
             }
         });
-        // A round that is all calm is no storm.
+        // Rounds in which no credential failed do not count.
         let mut rounds = 0;
         while rounds < 20 || asked.load(Ordering::SeqCst) < 20 {
             rounds += 1;
@@ -166,7 +166,7 @@ fn one_source_of_tokens_in_a_storm() {
                                 assert_eq!(error.kind(), ErrorKind::Credential, "{error}");
                                 assert_eq!((error.attempts(), error.is_in_doubt()), (0, false));
                             }
-                            // Of its own call of the issuer.
+                            // A panic in this thread's own fetch.
                             Err(_) => {}
                         }
                     });

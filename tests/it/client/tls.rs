@@ -1,4 +1,4 @@
-//! https for real, with the roots and the libraries that a caller chooses.
+//! Real https, with the roots and the TLS library that a caller chooses.
 
 use std::error::Error as _;
 
@@ -9,7 +9,7 @@ use crate::support::server::{ID, respond_well};
 use crate::support::{Operation, Server, builder, client};
 
 #[test]
-fn an_agent_brings_its_roots() {
+fn tls_roots_of_a_callers_agent_are_used() {
     let authority = Authority::new();
     let server = Server::with_tls(authority.server(Flaw::None), respond_well);
     let client = builder(&server).agent(authority.agent()).build().unwrap();
@@ -19,9 +19,9 @@ fn an_agent_brings_its_roots() {
     assert!(requests.len() == 1 && requests[0].contains(&host), "{requests:?}");
 }
 
-/// Each library that the build has, with roots of the caller's and without.
+/// Each library of the build, with the caller's roots and without.
 #[test]
-fn every_tls_library() {
+fn tls_libraries_verify_certificates_with_and_without_custom_roots() {
     let libraries = [
         None,
         Some(Tls::Rustls),
@@ -46,12 +46,16 @@ fn every_tls_library() {
         assert!(error.to_string().contains("the server's certificate is not accepted"), "{error}");
         assert!(error.source().unwrap().to_string().contains("certificate"), "{error:?}");
         assert!(!error.is_in_doubt(), "{tls:?}");
-        assert_eq!(server.requests().len(), number + 1, "before the handshake is done");
+        assert_eq!(
+            server.requests().len(),
+            number + 1,
+            "nothing is sent before the handshake is done"
+        );
     }
 }
 
 #[test]
-fn a_server_that_does_not_speak_tls() {
+fn tls_handshake_with_a_plain_http_server_is_explained() {
     let server = Server::scripted(|connection| {
         connection.send("HTTP/1.1 400 Bad Request\r\n\r\n");
     });

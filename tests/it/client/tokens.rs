@@ -1,5 +1,5 @@
-//! Tokens, and a source of them that many threads share. How it renews them is tested beside it,
-//! with a clock of its own.
+//! Tokens, and a source of tokens that many threads share. Unit tests with a test clock cover how it
+//! renews them.
 
 use std::sync::Barrier;
 use std::thread;
@@ -14,7 +14,7 @@ use crate::support::server::answer;
 use crate::support::{Server, client, last_request};
 
 #[test]
-fn many_threads_issue_one_token() {
+fn token_source_issues_one_token_for_many_threads() {
     let emulator = Emulator::start().unwrap();
     let client = client(&emulator);
     let user = client.create_user().unwrap();
@@ -38,7 +38,7 @@ fn many_threads_issue_one_token() {
 }
 
 #[test]
-fn a_source_asks_for_what_it_was_made_with() {
+fn token_source_requests_its_scopes_and_lifetime() {
     let emulator = Emulator::start().unwrap();
     let client = client(&emulator);
     let user = client.create_user().unwrap();
@@ -50,7 +50,7 @@ fn a_source_asks_for_what_it_was_made_with() {
 }
 
 #[test]
-fn a_source_that_has_no_token_tells_why_and_tries_again() {
+fn token_source_reports_a_failure_and_tries_again() {
     let emulator = Emulator::start().unwrap();
     let client = client(&emulator);
     let user = client.create_user().unwrap();
@@ -64,9 +64,9 @@ fn a_source_that_has_no_token_tells_why_and_tries_again() {
     assert!(emulator.is_token_valid(source.token().unwrap().token()));
 }
 
-/// Against a date crate, with the number formats that were recorded.
+/// Compares with a date crate, in the recorded formats of fractions.
 #[test]
-fn the_end_of_a_token_is_read_to_the_tick() {
+fn token_expiry_is_parsed_to_100_nanoseconds() {
     for text in [
         "2023-06-28T07:30:12.7039383+00:00",
         "2023-06-28T07:30:25.281901+00:00",
@@ -88,10 +88,10 @@ fn the_end_of_a_token_is_read_to_the_tick() {
         assert!(token.is_expired(ends));
         assert!(token.expires_within(tick, ends - tick));
         assert!(!token.expires_within(tick, ends - 2 * tick));
-        // No instant and no span is too far away to be compared.
+        // Extreme instants and durations can be compared.
         assert!(token.expires_within(Duration::MAX, UNIX_EPOCH));
         assert!(!token.is_expired(UNIX_EPOCH));
-        // Windows knows no later millennium than the 30th.
+        // Windows cannot represent instants after the 30th millennium.
         assert!(token.is_expired(SystemTime::now() + Duration::from_secs(1 << 38)));
     }
 }

@@ -1,4 +1,4 @@
-//! The two programs that show where bearer tokens come from, against stand-ins for what they ask.
+//! The two examples of bearer tokens, each with a stand-in for the source of its tokens.
 
 use std::process::{Command, Output};
 
@@ -8,10 +8,10 @@ use crate::support::Server;
 use crate::support::process::{example, run};
 use crate::support::server::answer;
 
-/// Of both examples: in whole seconds, and far ahead.
+/// The expiry in both examples: in whole seconds, far in the future.
 const EXPIRES_ON: u64 = 4_102_444_800;
 
-/// Against this emulator, and with no identity of the machine that runs the tests.
+/// Runs against this emulator, without the identity of the machine that runs the tests.
 fn program(name: &str, emulator: &Emulator) -> Command {
     let mut command = example(name);
     command.arg(emulator.endpoint());
@@ -54,7 +54,7 @@ fn assert_failed(output: &Output, emulator: &Emulator, name: &str, cause: &str) 
 mod az {
     use super::*;
 
-    /// With the stand-in, and nothing else, to be found by its name.
+    /// Runs the program with a `PATH` that has only the stand-in for az.
     fn az(emulator: &Emulator, answer: Option<&str>) -> Output {
         let stand_ins = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/stand-ins");
         let mut command = program("entra_az_cli", emulator);
@@ -66,7 +66,7 @@ mod az {
     }
 
     #[test]
-    fn gives_a_token() {
+    fn entra_az_cli_uses_the_token_of_az() {
         let emulator = Emulator::start().unwrap();
         emulator.accept_bearer_token("from-entra");
         let answer = format!(
@@ -84,7 +84,7 @@ mod az {
     }
 
     #[test]
-    fn fails_in_its_own_words() {
+    fn entra_az_cli_reports_the_failure_of_az() {
         let emulator = Emulator::start().unwrap();
         for (answer, cause) in [
             (None, "az failed: ERROR: Please run 'az login' to setup account."),
@@ -118,7 +118,7 @@ fn head(request: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_identity_of_a_virtual_machine() {
+fn entra_managed_identity_works_on_a_virtual_machine() {
     let emulator = Emulator::start().unwrap();
     emulator.accept_bearer_token("from-entra");
     let server = Server::answering(identity_answer());
@@ -137,7 +137,7 @@ fn the_identity_of_a_virtual_machine() {
 }
 
 #[test]
-fn the_identity_of_an_app_service() {
+fn entra_managed_identity_works_in_an_app_service() {
     let emulator = Emulator::start().unwrap();
     emulator.accept_bearer_token("from-entra");
     let server = Server::answering(identity_answer());
@@ -156,7 +156,7 @@ fn the_identity_of_an_app_service() {
 }
 
 #[test]
-fn a_machine_without_an_identity() {
+fn entra_managed_identity_reports_a_machine_without_an_identity() {
     let emulator = Emulator::start().unwrap();
     let body = r#"{"error":"invalid_request","error_description":"Identity not found"}"#;
     let server = Server::answering(answer("400 Bad Request", "application/json", body));

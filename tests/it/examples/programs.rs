@@ -20,7 +20,7 @@ use crate::support::{CANARY_KEY, Connection, Server};
 
 const VARIABLE: &str = "COMMUNICATION_SERVICES_CONNECTION_STRING";
 
-/// Its tests, which are what it shows.
+/// The tests of this example are what it demonstrates.
 #[allow(dead_code, reason = "the program around them runs as a process")]
 #[path = "../../../examples/testing_your_app.rs"]
 mod testing_your_app;
@@ -33,7 +33,7 @@ fn outcome(
 ) -> Result<String, String> {
     let mut command = example(name);
     command.args(arguments);
-    // A proxy of the person who runs the tests.
+    // The person who runs the tests may use a proxy.
     for variable in ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"] {
         command.env_remove(variable).env_remove(variable.to_lowercase());
     }
@@ -45,13 +45,13 @@ fn outcome(
     if output.status.success() { Ok(stdout) } else { Err(stderr) }
 }
 
-/// What arrived, in its order.
+/// The operations that arrived, in order.
 fn operations(emulator: &Emulator) -> Vec<Operation> {
     emulator.requests().iter().filter_map(RecordedRequest::operation).collect()
 }
 
 #[test]
-fn errors_by_kind() {
+fn errors_by_kind_prints_advice_for_each_kind() {
     let rehearsed = "\
 no key at all: correct the settings; nothing was sent
 a wrong key: check the key
@@ -65,7 +65,7 @@ a user without a token: use or delete 8:acs:guest: nobody else knows that it exi
 ";
     let shown = outcome("errors_by_kind", &[], None).unwrap();
     let lines: Vec<&str> = shown.lines().collect();
-    // What to do, and below it the error that it is about.
+    // Each line of advice is followed by its error.
     let advice: Vec<&str> = lines.iter().step_by(2).copied().collect();
     assert_eq!(advice, rehearsed.lines().collect::<Vec<_>>());
     let is_error = |line: &&str| line.starts_with("  create_user_and_token: ");
@@ -81,7 +81,7 @@ const WITH_THE_VARIABLE: [&str; 5] =
     ["quickstart", "errors_by_kind", "testing_your_app", "tls_roots_and_proxy", "sign_an_email"];
 
 #[test]
-fn an_empty_variable_counts_as_not_set() {
+fn examples_treat_an_empty_variable_as_not_set() {
     for name in WITH_THE_VARIABLE {
         assert!(outcome(name, &[], Some("")).is_ok(), "{name}");
     }
@@ -89,7 +89,7 @@ fn an_empty_variable_counts_as_not_set() {
 
 #[cfg(unix)]
 #[test]
-fn a_variable_that_is_not_utf_8_is_not_taken_for_none() {
+fn examples_reject_a_variable_that_is_not_utf_8() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 
@@ -102,7 +102,7 @@ fn a_variable_that_is_not_utf_8_is_not_taken_for_none() {
 }
 
 #[test]
-fn without_an_endpoint_they_say_how_to_give_one() {
+fn entra_examples_without_an_endpoint_print_the_usage() {
     for name in ["entra_az_cli", "entra_managed_identity"] {
         let expected = format!(
             "{name}: the endpoint is missing: cargo run --example {name} -- https://<resource>.communication.azure.com\n"
@@ -112,7 +112,7 @@ fn without_an_endpoint_they_say_how_to_give_one() {
 }
 
 #[test]
-fn testing_your_app() {
+fn testing_your_app_runs_locally_and_against_a_resource() {
     let emulator = Emulator::builder().access_key(CANARY_KEY).start().unwrap();
     let local = outcome("testing_your_app", &[], None).unwrap();
     let real = outcome("testing_your_app", &[], Some(&emulator.connection_string())).unwrap();
@@ -124,7 +124,7 @@ fn testing_your_app() {
 }
 
 #[test]
-fn tls_roots_and_proxy() {
+fn tls_roots_and_proxy_uses_both() {
     let (authority, other) = (Authority::new(), Authority::new());
     let server = Server::with_tls(authority.server(Flaw::None), respond_well);
     let proxy = Server::scripted(tunnel);
@@ -144,7 +144,7 @@ fn tls_roots_and_proxy() {
 }
 
 #[test]
-fn tls_roots_and_proxy_without_them() {
+fn tls_roots_and_proxy_needs_neither_and_rejects_an_empty_file() {
     let empty = TemporaryFile::new("empty.pem", "nothing");
     let error = outcome("tls_roots_and_proxy", &[empty.path()], None).unwrap_err();
     assert!(error.contains("empty.pem has no certificate: it has to be PEM"), "{error}");
@@ -153,7 +153,7 @@ fn tls_roots_and_proxy_without_them() {
 }
 
 #[test]
-fn sign_an_email() {
+fn sign_an_email_prints_a_signed_request() {
     // 22 August 2026, 09:15:00, and 32 zero bytes.
     let arguments = ["--show-signature", "1787390100"];
     let key = BASE64_STANDARD.encode([0; 32]);
@@ -173,7 +173,7 @@ fn sign_an_email() {
     let body: serde_json::Value = serde_json::from_str(body).unwrap();
     assert_eq!(body["recipients"]["to"][0]["address"], "alice@example.com");
 
-    // The check above is right: it finds a signature that other people made.
+    // Verifies the check above with a signature made by another implementation.
     assert_eq!(
         signature_under_zeros(
             target,
@@ -202,11 +202,11 @@ fn sign_an_email_hides_the_signature_unless_told() {
     assert_eq!(refused.status.code(), Some(2));
 }
 
-/// The tests of `acs` try the rest of it.
+/// The tests of `acs` cover the rest.
 #[test]
-fn emulator() {
+fn emulator_example_serves_the_given_key() {
     if !Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/emulator.rs")).exists() {
-        // The published package does not have it.
+        // The published package does not include it.
         return;
     }
     let mut process = Running::start(example("emulator").args(["--access-key", CANARY_KEY]));
@@ -218,10 +218,10 @@ fn emulator() {
     assert!(help.contains("cargo run --example emulator -- [OPTIONS]"), "{help}");
 }
 
-/// Where a `println!` would panic.
+/// A `println!` would panic.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_is_an_error_like_others() {
+fn examples_report_a_full_disk_as_an_error() {
     use std::process::Stdio;
 
     for name in ["errors_by_kind", "sign_an_email"] {
@@ -239,7 +239,7 @@ fn signature_under_zeros(target: &str, date: &str, hash: &str) -> String {
     BASE64_STANDARD.encode(mac.into_bytes())
 }
 
-/// A proxy's part: connects to where it is told, and carries bytes until both sides have ended.
+/// Acts as a proxy: connects to the requested host and copies bytes until both sides have closed.
 fn tunnel(connection: &mut Connection) {
     let request = connection.request().unwrap();
     let mut server = TcpStream::connect(request.split(' ').nth(1).unwrap()).unwrap();

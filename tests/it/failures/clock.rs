@@ -1,4 +1,4 @@
-//! Clients whose clock is wrong. It is the emulator's that is moved: the difference is what counts.
+//! Clients with clock skew. The tests move the emulator's clock: only the difference matters.
 
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -12,19 +12,19 @@ const TWO_HOURS: Duration = Duration::from_secs(2 * 60 * 60);
 
 type Skew = fn() -> EmulatorBuilder;
 
-/// The emulator, the offset that a client should find, and where its own clock is from there.
+/// The emulator, the offset that a client should measure, and the direction in its error.
 const SKEWS: [(Skew, i64, &str); 2] = [
     (|| Emulator::builder().clock_ahead(TWO_HOURS), 7_200, "behind"),
     (|| Emulator::builder().clock_behind(TWO_HOURS), -7_200, "ahead of"),
 ];
 
-/// The problem of an error, with the difference as it is without delays.
+/// The problem of an error, with the skew rounded as if the call had taken no time.
 fn text(error: &Error) -> String {
     let nearly = ["7198", "7199", "7201", "7202"];
     nearly.iter().fold(problem(error), |text, near| text.replace(near, "7200"))
 }
 
-/// With another key than the emulator's.
+/// A client with a key other than the emulator's.
 fn with_wrong_key(emulator: &Emulator) -> CommunicationIdentityClient {
     let client = hurried(emulator).build().unwrap();
     client.replace_credential("b3RoZXI=".parse::<AccessKey>().unwrap());
@@ -36,9 +36,9 @@ fn assert_near(offset: i64, expected: i64) {
 }
 
 #[test]
-fn all_operations_work_with_one_request_more_in_all() {
+fn clock_correction_costs_one_extra_request_for_all_operations() {
     for (skew, offset, _) in SKEWS {
-        // Its user and Teams user are made by a client of its own.
+        // The user and the Teams user are created by another client.
         let (emulator, user) = emulator_with_user(skew());
         let client = hurried(&emulator).build().unwrap();
         assert_eq!(client.clock_offset_seconds(), 0);
@@ -53,7 +53,7 @@ fn all_operations_work_with_one_request_more_in_all() {
         let requests = emulator.requests();
         let statuses: Vec<_> = requests.iter().skip(2).map(|it| it.status().unwrap()).collect();
         assert_eq!(statuses, [401, 201, 201, 200, 200, 204, 204]);
-        // The same request, but for its date and what depends on it.
+        // Only the date and the headers that depend on it differ.
         let (refused, repeated) = (&requests[2], &requests[3]);
         for name in ["x-ms-client-request-id", "x-ms-content-sha256", "host"] {
             assert_eq!(refused.header(name), repeated.header(name));
@@ -62,7 +62,7 @@ fn all_operations_work_with_one_request_more_in_all() {
 }
 
 #[test]
-fn switched_off_the_error_names_the_difference() {
+fn clock_correction_switched_off_reports_the_skew() {
     for (skew, _, direction) in SKEWS {
         let emulator = skew().start().unwrap();
         let client = hurried(&emulator).clock_correction(false).build().unwrap();
@@ -80,7 +80,7 @@ fn switched_off_the_error_names_the_difference() {
 }
 
 #[test]
-fn a_wrong_key_and_a_wrong_clock_are_both_named() {
+fn clock_skew_and_a_wrong_key_are_both_reported() {
     for (skew, _, direction) in SKEWS {
         let emulator = skew().start().unwrap();
         let client = with_wrong_key(&emulator);
@@ -97,9 +97,9 @@ fn a_wrong_key_and_a_wrong_clock_are_both_named() {
     }
 }
 
-/// The offset is known and used: the clock is not to blame for what the key does.
+/// The offset is already known and applied, so only the key can be wrong.
 #[test]
-fn a_key_that_goes_wrong_later_is_named_though_the_clock_is_wrong() {
+fn clock_skew_does_not_hide_a_key_that_becomes_wrong() {
     for (skew, offset, direction) in SKEWS {
         let emulator = skew().start().unwrap();
         let client = hurried(&emulator).build().unwrap();
@@ -107,7 +107,7 @@ fn a_key_that_goes_wrong_later_is_named_though_the_clock_is_wrong() {
         client.replace_credential("b3RoZXI=".parse::<AccessKey>().unwrap());
         let before = emulator.request_count();
         let error = client.create_user().unwrap_err();
-        assert_eq!(emulator.request_count() - before, 1, "nothing is left to correct");
+        assert_eq!(emulator.request_count() - before, 1, "the offset is not corrected again");
         assert_eq!(
             text(&error),
             format!(
@@ -119,7 +119,7 @@ fn a_key_that_goes_wrong_later_is_named_though_the_clock_is_wrong() {
 }
 
 #[test]
-fn a_wrong_key_alone_is_named_alone() {
+fn wrong_key_is_reported_without_mentioning_the_clock() {
     let emulator = Emulator::start().unwrap();
     let client = with_wrong_key(&emulator);
     let error = client.create_user().unwrap_err();
@@ -131,7 +131,7 @@ fn a_wrong_key_alone_is_named_alone() {
 }
 
 #[test]
-fn a_401_about_an_id_or_a_teams_token_says_nothing_of_the_clock() {
+fn clock_is_not_mentioned_after_a_401_about_an_id_or_a_teams_token() {
     for code in ["IdentityNotOwned", "InvalidAccessToken"] {
         let emulator = Emulator::start().unwrap();
         let client = hurried(&emulator).build().unwrap();
@@ -148,7 +148,7 @@ fn a_401_about_an_id_or_a_teams_token_says_nothing_of_the_clock() {
 }
 
 #[test]
-fn a_correction_that_the_service_accepted_is_kept_even_if_the_call_fails() {
+fn clock_correction_is_kept_even_if_the_call_fails() {
     for (skew, offset, _) in SKEWS {
         let emulator = skew().start().unwrap();
         let client = hurried(&emulator).build().unwrap();
@@ -160,9 +160,9 @@ fn a_correction_that_the_service_accepted_is_kept_even_if_the_call_fails() {
     }
 }
 
-/// A call that began before the clock was found to be wrong knows less than the client does by now.
+/// The older call began before the skew was detected, so its measurement is outdated.
 #[test]
-fn an_older_call_does_not_undo_a_correction() {
+fn clock_correction_is_not_undone_by_an_older_call() {
     let emulator = Emulator::start().unwrap();
     let client = hurried(&emulator).build().unwrap();
     emulator.inject(Fault::delay(Duration::from_millis(300)));
@@ -177,12 +177,12 @@ fn an_older_call_does_not_undo_a_correction() {
     assert_near(client.clock_offset_seconds(), 7_200);
 }
 
-/// A correction is no attempt that may have deleted anything.
+/// The attempt that was rejected for its date cannot have deleted anything.
 #[test]
-fn a_corrected_delete_is_no_repeated_delete() {
+fn clock_correction_does_not_count_as_an_earlier_delete() {
     let emulator = Emulator::builder().clock_ahead(TWO_HOURS).start().unwrap();
     let client = hurried(&emulator).build().unwrap();
-    // Two faults: the date is refused by the service itself only where none strikes.
+    // Two faults, because the emulator does not check the date of a request with a fault.
     let date = httpdate::fmt_http_date(SystemTime::now() + TWO_HOURS);
     emulator.inject(Fault::respond(401).header("Date", date));
     emulator.inject(Fault::respond(404));
@@ -191,7 +191,7 @@ fn a_corrected_delete_is_no_repeated_delete() {
 }
 
 #[test]
-fn a_small_difference_or_no_date_is_not_corrected() {
+fn clock_correction_ignores_small_skews_and_invalid_dates() {
     let now = SystemTime::now();
     for date in [
         httpdate::fmt_http_date(now + Duration::from_secs(3 * 60)),
@@ -212,9 +212,9 @@ fn a_small_difference_or_no_date_is_not_corrected() {
     }
 }
 
-/// Whoever can forge a response cannot make the client sign for any time they like.
+/// Otherwise a forged response could make the client sign for an arbitrary time.
 #[test]
-fn a_difference_of_more_than_a_day_is_told_and_not_corrected() {
+fn clock_skew_above_a_day_is_reported_but_not_corrected() {
     let three_days = Duration::from_secs(3 * 86_400);
     let now = SystemTime::now();
     for (date, difference) in [
@@ -235,9 +235,9 @@ fn a_difference_of_more_than_a_day_is_told_and_not_corrected() {
     }
 }
 
-/// Bearer tokens are not signed, so the clock explains nothing.
+/// Requests with a bearer token are not signed, so clock skew cannot be the reason.
 #[test]
-fn a_refused_bearer_token_is_not_blamed_on_the_clock_or_a_key() {
+fn bearer_token_rejection_does_not_mention_the_clock_or_a_key() {
     let emulator = Emulator::builder().clock_ahead(TWO_HOURS).start().unwrap();
     let credential = Credential::bearer(|_: &str| {
         Ok(BearerToken::new("refused", SystemTime::now() + TWO_HOURS))

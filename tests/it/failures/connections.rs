@@ -1,4 +1,4 @@
-//! Kept connections: they are used, a retry opens a new one, and no user is created twice.
+//! Connection reuse: idle connections are reused, a retry opens a new one, and no user is created twice.
 
 use std::sync::Arc;
 use std::thread;
@@ -15,10 +15,10 @@ use crate::support::{Connection, Operation, Server, hurried, on_both_agents};
 #[derive(Clone, Copy, Debug)]
 enum End {
     Never,
-    /// With an alert of TLS.
+    /// With a TLS `close_notify` alert.
     CloseNotify,
     Fin,
-    /// When the next request comes in, which it does not read: the race that a client always loses.
+    /// When the next request arrives, without reading it: a race that the client always loses.
     Late,
 }
 
@@ -48,7 +48,7 @@ fn server(tls: Option<&Arc<ServerConfig>>, headers: &'static str, end: End) -> S
     }
 }
 
-/// Creates users one after the other, and counts those in doubt.
+/// Creates users one after the other and returns how many are in doubt.
 fn creates(client: &CommunicationIdentityClient, count: usize) -> usize {
     let mut in_doubt = 0;
     for number in 0..count {
@@ -65,7 +65,7 @@ const SAYS_NOTHING: &str = "";
 const KEEP_ALIVE: &str = "Connection: keep-alive\r\n";
 
 #[test]
-fn kept_connections_are_used_announced_or_not() {
+fn connections_are_reused_whether_or_not_keep_alive_is_announced() {
     for headers in [SAYS_NOTHING, KEEP_ALIVE, "Connection: keep-alive\r\nKeep-Alive: timeout=5\r\n"]
     {
         for agent in 0..2 {
@@ -108,7 +108,7 @@ fn create_on_a_connection_that_closes_silently_is_in_doubt_at_most_once() {
 }
 
 #[test]
-fn create_on_a_tls_connection_that_closes_silently_is_in_doubt_at_most_once() {
+fn create_on_a_tls_connection_that_closes_is_in_doubt_at_most_once() {
     let authority = Authority::new();
     let config = authority.server(Flaw::None);
     for end in [End::CloseNotify, End::Fin, End::Late] {
@@ -120,7 +120,7 @@ fn create_on_a_tls_connection_that_closes_silently_is_in_doubt_at_most_once() {
     }
 }
 
-/// Other operations leave connections behind, and repeat what a lost one costs them.
+/// Other operations leave idle connections behind and are retried if one of these is lost.
 #[test]
 fn create_after_other_operations_is_in_doubt_at_most_once() {
     let server = server(None, SAYS_NOTHING, End::Late);
@@ -138,7 +138,7 @@ fn create_after_other_operations_is_in_doubt_at_most_once() {
     assert!(creates.count() <= 20, "a create was sent twice");
 }
 
-/// Each thread may be the first to find out, once.
+/// Each thread may once be the first to notice.
 #[test]
 fn create_from_many_threads_is_in_doubt_at_most_once_each() {
     const THREADS: usize = 4;
@@ -152,7 +152,7 @@ fn create_from_many_threads_is_in_doubt_at_most_once_each() {
     assert!(server.requests().len() <= 25 * THREADS, "sent twice");
 }
 
-/// It ends each kept connection within its second response.
+/// The server closes each connection within its second response.
 #[test]
 fn create_after_a_response_that_broke_off_opens_new_connections() {
     let server = Server::scripted(|connection| {
@@ -167,7 +167,7 @@ fn create_after_a_response_that_broke_off_opens_new_connections() {
     assert_eq!(creates(&client, 20), 1);
 }
 
-/// A middlebox or a failover that forgot the connections: bytes go out, and nothing comes back.
+/// A middlebox or a failover that dropped the connections silently: bytes are sent, but nothing comes back.
 struct DeadPool {
     server: Server,
     client: CommunicationIdentityClient,
@@ -176,8 +176,8 @@ struct DeadPool {
 impl DeadPool {
     const KEPT: usize = 8;
 
-    /// Serves one request on each of the first connections, all at once, and forgets them; serves the
-    /// later ones well.
+    /// Serves one request on each of the first connections, all at once, and ignores them afterwards;
+    /// serves later connections properly.
     fn new() -> Self {
         let server = Server::scripted(|connection| {
             if connection.number >= Self::KEPT {
@@ -212,7 +212,7 @@ fn dead_pool_costs_a_call_one_attempt() {
                 let client = client.observed(move |call| *count.lock().unwrap() = call.attempts());
                 operation.run(&client).unwrap();
                 assert_eq!(*attempts.lock().unwrap(), 2, "{operation:?}");
-                // The retry dropped the other idle ones.
+                // The retry closed the other idle connections.
                 operation.run(&client).unwrap();
                 assert_eq!(*attempts.lock().unwrap(), 1, "{operation:?}");
                 assert_eq!(server.connections(), DeadPool::KEPT + 1, "{operation:?}");
@@ -231,9 +231,9 @@ fn dead_pool_leaves_at_most_the_first_create_in_doubt() {
     assert_eq!(server.connections(), DeadPool::KEPT + 1);
 }
 
-/// What a server sends before it is asked is no response to the next request.
+/// Data that a server sends before the next request must not count as the response to it.
 #[test]
-fn response_too_many_is_not_taken_for_the_next_one() {
+fn response_that_is_unsolicited_is_not_used_for_the_next_request() {
     let server = || {
         Server::scripted(|connection| {
             while let Some(request) = connection.request() {
@@ -254,7 +254,7 @@ fn response_too_many_is_not_taken_for_the_next_one() {
     }
 }
 
-/// The server read the request from a kept connection and went away: it may have been processed.
+/// The server read the request from a reused connection and closed it: it may have processed the request.
 #[test]
 fn create_on_a_kept_connection_that_dies_is_in_doubt() {
     let server = Server::scripted(|connection| {
@@ -271,9 +271,9 @@ fn create_on_a_kept_connection_that_dies_is_in_doubt() {
     assert_eq!((server.connections(), server.requests().len()), (1, 2));
 }
 
-/// Before the handshake is over, nothing is sent, and a body that nobody read says so.
+/// Nothing is sent before the handshake is over, which the body that ureq has not read proves.
 #[test]
-fn create_whose_handshake_is_reset_is_retried_on_any_agent() {
+fn create_is_retried_on_any_agent_if_the_handshake_is_reset() {
     let authority = Authority::new();
     for agent in [None, Some(authority.agent())] {
         let server = Server::with_tls(authority.server(Flaw::None), |connection| {

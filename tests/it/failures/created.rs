@@ -1,4 +1,4 @@
-//! The id of a user that was created is the only way to it, and must not get lost.
+//! The id of a created user is the only way to reach it and must not be lost.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use acs_identity::ErrorKind;
 use crate::support::server::{ENVELOPE, ID, NOT_OWNED, closing, response};
 use crate::support::{Operation, Server, hurried, hurried_policy, on_both_agents};
 
-/// The ids that the caller has in the end, of both creates, each on both agents.
+/// Returns the ids that the caller gets from both creates, each on both agents.
 fn ids(bytes: &[u8]) -> Vec<Option<String>> {
     let server = Server::answering(bytes);
     let mut ids = Vec::new();
@@ -21,7 +21,7 @@ fn ids(bytes: &[u8]) -> Vec<Option<String>> {
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::Response, "{error}");
                 let id = error.created_user_id();
-                // Who only logs the error can find the user as well.
+                // A caller that only logs the error can find the user as well.
                 assert!(id.is_none_or(|id| error.to_string().contains(id)), "{error}");
                 id.map(str::to_owned)
             }
@@ -44,13 +44,13 @@ fn created(body: &str) -> String {
     closing(&response("201 Created", "", body))
 }
 
-/// Only so much of a body that was meant to be longer.
+/// A response with this beginning of a longer body.
 fn cut(body: &str) -> String {
     format!("HTTP/1.1 201 Created\r\nContent-Length: 5000\r\nConnection: close\r\n\r\n{body}")
 }
 
 #[test]
-fn the_body_breaks_off_after_the_id() {
+fn created_user_id_is_read_from_a_truncated_body() {
     for rest in [
         "",
         "}",
@@ -61,7 +61,7 @@ fn the_body_breaks_off_after_the_id() {
         r#","other":[1,2"#,
     ] {
         assert_id(Some(ID), cut(&format!(r#"{{"identity":{{"id":"{ID}"{rest}"#)));
-        // The same without knowing that it was meant to be longer.
+        // The same without a `Content-Length` that shows the truncation.
         assert_id(
             Some(ID),
             format!(
@@ -83,9 +83,9 @@ fn the_body_breaks_off_after_the_id() {
     assert_id(Some(ID), &chunked);
 }
 
-/// Half an id is nobody's: worse than none.
+/// A truncated id belongs to no user and is worse than none.
 #[test]
-fn an_id_that_is_cut_itself_is_not_given_out() {
+fn created_user_id_that_is_truncated_is_not_returned() {
     for body in [
         r#"{"identity":{"id":"8:acs:resource_cre"#,
         r#"{"identity":{"id":"8:acs:resource_cre\"#,
@@ -99,9 +99,9 @@ fn an_id_that_is_cut_itself_is_not_given_out() {
     }
 }
 
-/// Of all texts with that form, it is the one at its place.
+/// Other members and strings in the body may look the same.
 #[test]
-fn what_only_looks_like_the_id_is_not_given_out() {
+fn created_user_id_is_taken_from_its_own_place_only() {
     let inner = r#"{\"identity\":{\"id\":\"8:acs:resource_other\"}}"#;
     for body in [
         format!(r#"{{"accessToken":{{"token":"{inner}"}},"identity":{{"id":"{ID}"}},"#),
@@ -121,7 +121,7 @@ fn what_only_looks_like_the_id_is_not_given_out() {
 }
 
 #[test]
-fn the_rest_of_the_body_is_odd() {
+fn created_user_id_is_read_although_the_rest_of_the_body_is_malformed() {
     let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
     let whole = format!(r#"{{"identity":{{"id":"{ID}"}}}}"#);
     for body in [
@@ -150,12 +150,12 @@ fn the_rest_of_the_body_is_odd() {
     let mut bytes = cut(&format!(r#"{{"identity":{{"id":"{ID}"}},"name":""#)).into_bytes();
     bytes.extend(b"M\xfcller\"}");
     assert_id(Some(ID), bytes);
-    // More than anybody reads.
+    // The body is longer than the client reads.
     assert_id(Some(ID), created(&format!("{whole}{}", " ".repeat(2 * 1024 * 1024))));
 }
 
 #[test]
-fn another_2xx_with_an_id() {
+fn created_user_id_is_returned_with_an_unexpected_2xx() {
     let whole = format!(r#"{{"identity":{{"id":"{ID}"}}}}"#);
     for status in ["200 OK", "202 Accepted", "203 Non-Authoritative Information"] {
         let server = Server::answering(closing(&response(status, "", &whole)));
@@ -165,23 +165,23 @@ fn another_2xx_with_an_id() {
             assert_eq!(error.created_user_id(), Some(ID), "{error}");
         }
     }
-    // An error is no success, whatever it quotes.
+    // The body of an error does not count, whatever it contains.
     let server = Server::answering(closing(&response("500 Oops", "", &whole)));
     let error = Operation::Create.run(&hurried(&server).build().unwrap()).unwrap_err();
     assert_eq!(error.created_user_id(), None, "{error}");
 }
 
-/// The service of 2020 has the id at the top, where other servers have ids of their own.
+/// The 2020 preview has the id at the top level, where other servers have ids of their own.
 #[test]
-fn an_id_of_something_else_is_no_user() {
+fn created_user_id_is_not_the_id_of_something_else() {
     assert_id(Some(ID), created(&format!(r#"{{"id":"{ID}"}}"#)));
     assert_id(None, created(r#"{"id":"job-17","status":"queued"}"#));
     assert_id(Some(ID), created(&format!(r#"{{"id":"job-17","identity":{{"id":"{ID}"}}}}"#)));
 }
 
-/// Who prefers two users to none has one already.
+/// Not even with `retry_create_in_doubt`: the user exists.
 #[test]
-fn a_create_whose_id_is_known_is_not_repeated() {
+fn create_is_not_repeated_if_the_user_id_is_known() {
     let server = Server::answering(cut(&format!(r#"{{"identity":{{"id":"{ID}"}},"acc"#)));
     let policy = hurried_policy().retry_create_in_doubt(true);
     let client = hurried(&server).retry_policy(policy).build().unwrap();
@@ -190,9 +190,9 @@ fn a_create_whose_id_is_known_is_not_repeated() {
     assert_eq!(server.requests().len(), 1);
 }
 
-/// The same for errors: what the service said is read whatever a proxy did to it.
+/// A proxy may prepend one.
 #[test]
-fn a_byte_order_mark_does_not_hide_an_error() {
+fn error_body_is_read_despite_a_byte_order_mark() {
     let response = |status, body| closing(&response(status, "", &format!("\u{feff}{body}")));
     let server = Server::answering(response("401 Unauthorized", NOT_OWNED));
     let client = hurried(&server).build().unwrap();

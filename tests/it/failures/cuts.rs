@@ -1,4 +1,4 @@
-//! A response that ends at every one of its bytes, in good order and with a reset.
+//! A response that is truncated at each of its bytes, with a normal close and with a reset.
 
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -8,7 +8,7 @@ use acs_identity::CommunicationIdentityClient;
 use crate::support::server::{ID, success};
 use crate::support::{Connection, Operation, Server, hurried};
 
-/// Cuts the first response to each call after so many bytes.
+/// Truncates the first response to each call after a number of bytes.
 struct Cutter {
     server: Server,
     client: CommunicationIdentityClient,
@@ -29,8 +29,7 @@ impl Cutter {
         Self { server, client, cut }
     }
 
-    /// Runs an operation with its first response cut; whether it succeeded, and with how many
-    /// requests.
+    /// Runs an operation with its first response truncated; returns the result and the number of requests.
     fn run(&self, operation: Operation, length: usize) -> (Result<(), acs_identity::Error>, usize) {
         let before = self.server.requests().len();
         *self.cut.lock().unwrap() = Some(length);
@@ -39,8 +38,8 @@ impl Cutter {
     }
 }
 
-/// The whole response to an operation.
-fn whole(operation: Operation) -> String {
+/// The complete response to an operation.
+fn complete_response(operation: Operation) -> String {
     let cutter = Cutter::new(Connection::request);
     operation.run(&cutter.client).unwrap();
     success(&cutter.server.requests()[0], "Connection: close\r\n")
@@ -51,7 +50,7 @@ fn assert_each_cut(
     read: fn(&mut Connection) -> Option<String>,
     resets: bool,
 ) {
-    let response = whole(operation);
+    let response = complete_response(operation);
     let id_ends = response.find(ID).map_or(usize::MAX, |at| at + ID.len() + 1);
     let cutter = Cutter::new(read);
     for length in 0..response.len() {
@@ -62,20 +61,19 @@ fn assert_each_cut(
             assert_eq!(requests, 2, "{what}");
             continue;
         };
-        // A user with a custom id is known by its id as well, or made once more.
         assert!(response.contains(ID), "{what}: {error}");
         assert_eq!(requests, 1, "{what}: {error}");
         let id = error.created_user_id();
         assert_eq!(error.is_in_doubt(), id.is_none(), "{what}: {error}");
         assert!(operation.is_create() || id.is_some(), "{what}: {error}");
-        // A reset may destroy what came before it.
+        // A reset may discard data that arrived before it.
         assert!(length >= id_ends || id.is_none(), "{what}: {error}");
         assert!(length < id_ends || id.is_some() || resets, "{what}: {error}");
     }
 }
 
 #[test]
-fn a_response_that_ends_at_any_byte() {
+fn response_truncated_at_any_byte_is_repeated_or_in_doubt() {
     thread::scope(|scope| {
         for operation in Operation::ALL {
             scope.spawn(move || assert_each_cut(operation, Connection::request, false));

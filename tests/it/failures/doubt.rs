@@ -1,5 +1,5 @@
-//! What may have happened: deletes that did nothing, creates that are made twice, successes that
-//! are none.
+//! Whether a call may have taken effect: deletes that did nothing, creates that are repeated, successes
+//! that cannot be trusted.
 
 use acs_identity::{ErrorKind, RetryPolicy};
 
@@ -8,9 +8,9 @@ use crate::support::{
     Nobody, Operation, Server, agent_that_goes_to, hurried, hurried_policy, on_both_agents,
 };
 
-/// Whoever responds so does not say that the user was deleted, and nobody has deleted it.
+/// These rejections say that the earlier attempt deleted nothing.
 #[test]
-fn a_delete_that_was_only_refused_before_is_not_done_because_nothing_is_found() {
+fn delete_that_finds_nothing_fails_if_earlier_attempts_were_rejected() {
     let refusals = [
         response("429 Too Many Requests", "", ""),
         response("429 Too Many Requests", "", ENVELOPE),
@@ -37,9 +37,9 @@ fn a_delete_that_was_only_refused_before_is_not_done_because_nothing_is_found() 
     }
 }
 
-/// Fault 1, with nothing listening and with a name that is not known at the first attempt.
+/// The first attempt finds a port without a listener, or a host name that is unknown.
 #[test]
-fn a_delete_that_was_never_sent_before_is_not_done_because_nothing_is_found() {
+fn delete_that_finds_nothing_fails_if_earlier_attempts_were_not_sent() {
     for first in [Some(Nobody::ADDRESS), None] {
         for (status, missing) in [
             (404, response("404 Not Found", "", "")),
@@ -56,9 +56,9 @@ fn a_delete_that_was_never_sent_before_is_not_done_because_nothing_is_found() {
     }
 }
 
-/// A 404 that is not the service's tells nothing, whatever was before.
+/// A 404 that does not come from the service proves nothing, whatever happened before.
 #[test]
-fn a_page_of_somebody_else_does_not_finish_a_delete() {
+fn delete_is_not_completed_by_a_404_from_something_else() {
     for body in ["", "<html>", "null", "[]", r#"{"message":"no"}"#, r#"{"error":"no"}"#] {
         let server = first_then(
             &response("500 Internal Server Error", "", ""),
@@ -71,9 +71,8 @@ fn a_page_of_somebody_else_does_not_finish_a_delete() {
     }
 }
 
-/// The other side of.
 #[test]
-fn a_delete_that_may_have_been_processed_is_done_when_the_service_finds_nothing() {
+fn delete_that_finds_nothing_succeeds_if_an_earlier_attempt_may_have_run() {
     for missing in
         [response("404 Not Found", "", ENVELOPE), response("401 Unauthorized", "", NOT_OWNED)]
     {
@@ -83,16 +82,15 @@ fn a_delete_that_may_have_been_processed_is_done_when_the_service_finds_nothing(
             assert_eq!(server.requests().len(), 2);
         }
     }
-    // Only a delete: a revocation did not delete the user.
+    // Only for a delete: a revocation cannot have deleted the user.
     let server =
         first_then(&response("500 Oops", "", ""), &response("404 Not Found", "", ENVELOPE));
     let error = Operation::Revoke.run(&hurried(&server).build().unwrap()).unwrap_err();
     assert_eq!(error.status(), Some(404), "{error}");
 }
 
-/// The doubt of one attempt is not one of the next call.
 #[test]
-fn doubt_belongs_to_one_call() {
+fn doubt_does_not_carry_over_to_the_next_call() {
     let server = first_then(
         &response("500 Internal Server Error", "", ""),
         &response("404 Not Found", "", ENVELOPE),
@@ -104,9 +102,9 @@ fn doubt_belongs_to_one_call() {
     assert_eq!((error.status(), error.is_in_doubt()), (Some(404), false), "{error}");
 }
 
-/// Nothing but 204 is the success of an operation that returns nothing.
+/// Any other 2xx may come from a captive portal or a gateway.
 #[test]
-fn a_page_that_broke_off_or_is_blank_does_not_revoke_or_delete() {
+fn revoke_and_delete_accept_204_only() {
     let html = "Content-Type: text/html\r\n";
     for page in [
         format!("HTTP/1.1 200 OK\r\n{html}Content-Length: 100\r\n\r\n"),
@@ -122,22 +120,21 @@ fn a_page_that_broke_off_or_is_blank_does_not_revoke_or_delete() {
         response("206 Partial Content", "", ""),
         response("226 IM Used", "", ""),
     ] {
-        let whole = !page.contains("Content-Length: 100") && !page.contains("chunked");
+        let is_complete = !page.contains("Content-Length: 100") && !page.contains("chunked");
         let server = Server::answering(closing(&page));
         for operation in [Operation::Revoke, Operation::Delete] {
             for client in on_both_agents(|| hurried(&server)) {
                 let error = operation.run(&client).expect_err(&page);
                 assert_eq!(error.kind(), ErrorKind::Response, "{page} {error}");
                 assert!(error.is_in_doubt(), "{page} {error}");
-                assert!(!whole || error.attempts() == 1, "{page} {error}");
+                assert!(!is_complete || error.attempts() == 1, "{page} {error}");
             }
         }
     }
 }
 
-/// A success is the status of the operation, of the others as well.
 #[test]
-fn another_2xx_is_not_the_success_of_an_operation() {
+fn operations_accept_their_own_success_status_only() {
     let token = r#"{"token":"t","expiresOn":"2099-01-01T00:00:00+00:00"}"#;
     for status in ["201 Created", "202 Accepted", "203 Non-Authoritative Information"] {
         let server = Server::answering(closing(&response(status, "", token)));
@@ -159,9 +156,9 @@ fn another_2xx_is_not_the_success_of_an_operation() {
     }
 }
 
-/// The front door's 503 says nothing of what the origin did.
+/// Such a 503 does not say whether the origin processed the request.
 #[test]
-fn a_create_is_not_repeated_after_a_503_of_the_front_door() {
+fn create_is_not_repeated_after_a_503_from_the_front_door() {
     for page in [
         response("503 Service Unavailable", "", ""),
         response("503 Service Unavailable", "X-Azure-Ref: 0abc\r\n", "<html>Our services…</html>"),
@@ -178,13 +175,13 @@ fn a_create_is_not_repeated_after_a_503_of_the_front_door() {
                 assert_eq!(server.requests().len(), calls + 1);
             }
         }
-        // What may be done twice still is.
+        // Idempotent operations are still repeated.
         for operation in [Operation::Issue, Operation::Revoke, Operation::Delete] {
             let server = first_then_well(&page);
             operation.run(&hurried(&server).build().unwrap()).unwrap();
             assert_eq!(server.requests().len(), 2);
         }
-        // And for those who prefer two users to none.
+        // A create is repeated too if the caller opted in.
         let server = first_then_well(&page);
         let policy = hurried_policy().retry_create_in_doubt(true);
         let client = hurried(&server).retry_policy(policy).build().unwrap();
@@ -193,9 +190,8 @@ fn a_create_is_not_repeated_after_a_503_of_the_front_door() {
     }
 }
 
-/// The other side of.
 #[test]
-fn a_create_is_repeated_after_what_says_that_nothing_was_done() {
+fn create_is_repeated_if_the_response_says_nothing_was_done() {
     for refusal in [
         response("503 Service Unavailable", "", ENVELOPE),
         response("503 Service Unavailable", "Retry-After: 0\r\n", ""),
@@ -217,9 +213,8 @@ fn a_create_is_repeated_after_what_says_that_nothing_was_done() {
     }
 }
 
-/// A refusal that comes after a doubt does not end it.
 #[test]
-fn a_doubt_outlives_a_refusal() {
+fn doubt_persists_after_a_later_rejection() {
     let server = first_then(
         &response("503 Service Unavailable", "", ""),
         &response("429 Too Many Requests", "", ENVELOPE),
@@ -230,10 +225,9 @@ fn a_doubt_outlives_a_refusal() {
     assert_eq!((error.status(), error.is_in_doubt()), (Some(429), true), "{error}");
 }
 
-/// Nor does an attempt that was never sent: its kind is that of the last attempt, the doubt that of
-/// all.
+/// The error's kind is that of the last attempt; the doubt covers all attempts.
 #[test]
-fn a_doubt_outlives_a_connection_that_fails() {
+fn doubt_persists_after_a_later_attempt_cannot_connect() {
     for last in [Some(Nobody::ADDRESS), None] {
         for operation in [Operation::Issue, Operation::Revoke, Operation::Delete] {
             let server = Server::answering(closing(&response("500 Oops", "", "")));
@@ -245,7 +239,7 @@ fn a_doubt_outlives_a_connection_that_fails() {
             assert!(!error.to_string().contains("nothing was sent"), "{error}");
         }
     }
-    // And where nothing was ever sent, there is none, however often it is tried.
+    // If no attempt was ever sent, nothing is in doubt.
     for never in [Some(Nobody::ADDRESS), None] {
         for operation in Operation::ALL {
             let server = Server::answering("");

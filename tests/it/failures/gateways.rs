@@ -1,5 +1,4 @@
-//! What stands between the client and the service: gateways, proxies, agents and observers of the
-//! caller's.
+//! Gateways, proxies, agents and observers between the client and the service.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -12,7 +11,7 @@ use crate::support::server::answer;
 use crate::support::{Server, builder_with, client, hurried};
 
 #[test]
-fn a_page_in_place_of_an_empty_answer_is_no_success() {
+fn revoke_and_delete_reject_a_page_in_place_of_204() {
     let page = answer("200 OK", "text/html", "<html>Sign in to the network</html>");
     let server = Server::answering(page);
     let user = "8:acs:a_b".parse().unwrap();
@@ -29,7 +28,7 @@ fn a_page_in_place_of_an_empty_answer_is_no_success() {
 }
 
 #[test]
-fn an_id_that_was_created_is_kept_whatever_its_form() {
+fn created_user_id_may_have_any_well_formed_value() {
     for id in ["8:acs:a_b_c", "4:+123", "something new"] {
         let body = format!("{{\"identity\":{{\"id\":\"{id}\"}}}}");
         let server = Server::answering(answer("201 Created", "application/json", &body));
@@ -45,7 +44,7 @@ fn an_id_that_was_created_is_kept_whatever_its_form() {
 }
 
 #[test]
-fn a_gateway_that_sends_the_signature_back_does_not_get_it_into_errors() {
+fn error_hides_a_signature_echoed_by_a_gateway() {
     let server = Server::start(|stream| {
         use std::io::Write;
         let body = r#"{"message":"Signature=ML\/dph4kAAAAAAAAAAAAAAAAAAAAAAAAAAAA\u002B6A="}"#;
@@ -58,7 +57,7 @@ fn a_gateway_that_sends_the_signature_back_does_not_get_it_into_errors() {
 }
 
 #[test]
-fn an_agent_that_does_not_take_the_request_is_not_asked_again() {
+fn agent_that_rejects_the_request_is_not_retried() {
     let emulator = Emulator::start().unwrap();
     let agent = Agent::config_builder().https_only(true).build().new_agent();
     let error = hurried(&emulator).agent(agent).build().unwrap().create_user().unwrap_err();
@@ -69,7 +68,7 @@ fn an_agent_that_does_not_take_the_request_is_not_asked_again() {
 }
 
 #[test]
-fn a_delete_that_was_done_before_is_reported_as_the_success_it_is() {
+fn call_report_of_a_delete_already_done_is_a_success() {
     let emulator = Emulator::start().unwrap();
     let client = hurried(&emulator).build().unwrap();
     let user = client.create_user().unwrap();
@@ -84,7 +83,7 @@ fn a_delete_that_was_done_before_is_reported_as_the_success_it_is() {
 }
 
 #[test]
-fn a_body_that_no_token_needs_is_refused() {
+fn request_body_with_an_oversized_teams_token_is_rejected() {
     let emulator = Emulator::start().unwrap();
     let client = hurried(&emulator).build().unwrap();
     let error = client.exchange_teams_user_token(&"x".repeat(70_000), "app", "user").unwrap_err();
@@ -94,7 +93,7 @@ fn a_body_that_no_token_needs_is_refused() {
 }
 
 #[test]
-fn a_wild_date_of_something_else_is_not_kept() {
+fn clock_correction_is_not_kept_after_a_407() {
     let emulator = Emulator::start().unwrap();
     let tomorrow = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(80_000));
     emulator.inject(Fault::respond(401).header("Date", &*tomorrow));
@@ -105,7 +104,7 @@ fn a_wild_date_of_something_else_is_not_kept() {
 }
 
 #[test]
-fn a_source_of_tokens_that_asks_its_own_client_ends_by_the_deadline() {
+fn bearer_source_that_calls_its_own_client_ends_by_the_deadline() {
     let emulator = Emulator::start().unwrap();
     let slot: Arc<Mutex<Option<CommunicationIdentityClient>>> = Arc::default();
     let inner = Arc::clone(&slot);

@@ -1,4 +1,4 @@
-//! Responses that are odd HTTP, and those that are none.
+//! Responses that are unusual HTTP, and responses that are not HTTP at all.
 
 use std::thread;
 
@@ -17,7 +17,7 @@ fn interim(status: &str) -> String {
     format!("HTTP/1.1 {status}\r\n\r\n")
 }
 
-/// How a call ended, and with how many requests.
+/// Runs a call; returns how it ended and the number of requests.
 fn outcome(operation: Operation, response: impl Into<Vec<u8>>) -> (String, usize) {
     let server = Server::answering(response);
     let outcome = match operation.run(&hurried(&server).build().unwrap()) {
@@ -31,15 +31,15 @@ fn outcome(operation: Operation, response: impl Into<Vec<u8>>) -> (String, usize
 }
 
 #[test]
-fn odd_responses_to_a_create() {
+fn http_responses_that_are_unusual_are_read_or_classified() {
     let head = |line: &str| format!("HTTP/1.1 201 Created\r\n{line}\r\n\r\n");
     let chunked = head("Transfer-Encoding: chunked");
     for (response, expected) in [
-        // Interim responses may come before the true one.
+        // Interim responses may precede the final one.
         (interim("100 Continue") + &created(), "ok"),
         (interim("103 Early Hints\r\nLink: </a>") + &created(), "ok"),
         (interim("100 Continue").repeat(2) + &created(), "ok"),
-        // The end of the connection is the end of the body.
+        // The body ends where the connection does.
         (format!("HTTP/1.0 201 Created\r\n\r\n{CREATED}"), "ok"),
         (format!("HTTP/1.1 201 Created\r\nConnection: close\r\n\r\n{CREATED}"), "ok"),
         // Chunks with an extension and a trailer.
@@ -50,19 +50,19 @@ fn odd_responses_to_a_create() {
         (created().replace("Created", &"x".repeat(2_000)), "ok"),
         (created().replace("Created", "Créé"), "ok"),
         (created().replace("Content-Length: ", "content-length:"), "ok"),
-        // The head fits: as large as ureq takes it.
+        // A head that is just within ureq's limit.
         (created().replace("Content-Type", &format!("x-long: {}\r\na", "x".repeat(20_000))), "ok"),
         // A success that cannot be read.
         (format!("{chunked}zz\r\n{CREATED}\r\n0\r\n\r\n"), "Response 201 in doubt"),
         (format!("{chunked}ffffffffffffffffff\r\n{CREATED}"), "Response 201 in doubt"),
         (format!("{chunked}5\r\n{CREATED}"), "Response 201 in doubt"),
-        // Its beginning has the id.
+        // The part that arrived has the id.
         (format!("{chunked}{:x}\r\n{CREATED}", CREATED.len()), "Response 201"),
         (head("Content-Length: 999999999999") + CREATED, "Response 201"),
         (head("Content-Length: 0"), "Response 201 in doubt"),
         (interim("204 No Content"), "Response 204 in doubt"),
         (interim("299 Fine\r\nContent-Length: 0"), "Response 299 in doubt"),
-        // Clear words that are odd.
+        // Unusual statuses that are unambiguous.
         (interim("304 Not Modified"), "Service 304"),
         (interim("303 See Other\r\nLocation: /\r\nContent-Length: 0"), "Service 303"),
         (interim("418 \r\nContent-Length: 0"), "Service 418"),
@@ -83,14 +83,14 @@ fn malformed() -> Vec<(&'static str, String)> {
         ("a flood of interim responses", interim("100 Continue").repeat(10_000)),
         ("an oversized head", head(&format!("x: {}\r\n", "x".repeat(100_000)))),
         ("conflicting lengths", head("Content-Length: 5\r\nContent-Length: 7\r\n") + "1234567"),
-        ("no number as the length", head("Content-Length: many\r\n")),
+        ("a length that is not a number", head("Content-Length: many\r\n")),
         ("a negative length", head("Content-Length: -1\r\n")),
         ("garbage", "what is this\r\n\r\n".to_owned()),
         ("binary garbage", "\u{0}\u{1}\u{7f}\u{15}\u{3}\u{1}\r\n\r\n".repeat(20)),
         ("nothing but NULs", "\0\0\0\0".to_owned()),
         ("HTTP/0.9", "<html>It works!</html>\r\n".to_owned()),
         ("another protocol", "SSH-2.0-OpenSSH_9.6\r\n".to_owned()),
-        ("a status that is no number", "HTTP/1.1 abc OK\r\n\r\n".to_owned()),
+        ("a status that is not a number", "HTTP/1.1 abc OK\r\n\r\n".to_owned()),
         ("a status of two digits", "HTTP/1.1 20 OK\r\n\r\n".to_owned()),
         ("a status of five digits", "HTTP/1.1 99999 OK\r\n\r\n".to_owned()),
         ("another version", "HTTP/3.7 200 OK\r\n\r\n".to_owned()),
@@ -102,7 +102,7 @@ fn malformed() -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn a_malformed_response_is_named_and_not_asked_for_again() {
+fn http_response_that_is_malformed_is_reported_and_not_retried() {
     thread::scope(|scope| {
         for (name, bytes) in malformed() {
             scope.spawn(move || {
@@ -124,9 +124,9 @@ fn a_malformed_response_is_named_and_not_asked_for_again() {
     });
 }
 
-/// What broke off is not malformed: it is repeated where that does no harm.
+/// A truncated head is not malformed: the request is repeated if that is safe.
 #[test]
-fn a_head_that_breaks_off_is_a_broken_connection() {
+fn http_head_that_is_truncated_is_a_transport_error() {
     let interim = interim("100 Continue");
     for bytes in ["", "H", "\r\n\r\n\r\n", "HTTP/1.1 20", "HTTP/1.1 200 OK\r\nContent-Le", &interim]
     {

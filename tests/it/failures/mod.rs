@@ -1,5 +1,5 @@
-//! What the client does when things go wrong: with the service, on the way to it, with clocks, and
-//! with what a caller brings.
+//! What the client does when something fails: the service, the network, a clock, or the caller's own
+//! agent, credential or arguments.
 
 mod clock;
 mod connections;
@@ -8,6 +8,7 @@ mod cuts;
 mod doubt;
 mod gateways;
 mod http;
+mod names;
 mod promises;
 mod responses;
 mod secrets;

@@ -1,4 +1,4 @@
-//! Promises of the documentation that a server, a proxy, a setting or a caller once broke.
+//! Documented promises that an unusual server, proxy, setting or caller once broke.
 
 use std::io::Read as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,16 +28,16 @@ fn bearer(token: impl Into<String>) -> Credential {
     })
 }
 
-/// What proved who sent a request.
+/// The signature or token of a request.
 fn secret_of(request: &str) -> &str {
     let line = request.lines().find(|line| line.to_ascii_lowercase().starts_with("authorization"));
     line.unwrap().rsplit([' ', '&']).next().unwrap().trim_start_matches("Signature=")
 }
 
-/// What ended within the handshake was not sent: the user that is missing at the next attempt was not
-/// deleted by it.
+/// An attempt that failed within the handshake was not sent, so it cannot have deleted the user that the
+/// next attempt does not find.
 #[test]
-fn a_delete_that_never_left_the_handshake_is_not_done() {
+fn delete_that_finds_nothing_fails_if_the_earlier_handshake_failed() {
     let authority = Authority::new();
     let server = Server::with_tls(authority.server(Flaw::None), |connection| {
         if connection.number == 0 {
@@ -53,7 +53,7 @@ fn a_delete_that_never_left_the_handshake_is_not_done() {
 }
 
 #[test]
-fn the_users_id_is_that_of_the_identity() {
+fn created_user_id_is_that_of_the_identity() {
     for body in [
         r#"{"identity":{"id":"8:acs:a_b"},"accessToken":{"id":"jti","token":"t","expiresOn":"2099-01-01T00:00:00+00:00"}}"#,
         r#"{"accessToken":{"token":"t","expiresOn":"2099-01-01T00:00:00+00:00","id":null},"identity":{"id":"8:acs:a_b","token":"u"}}"#,
@@ -68,9 +68,9 @@ fn the_users_id_is_that_of_the_identity() {
     assert_eq!((error.created_user_id(), error.is_in_doubt()), (None, true), "{error}");
 }
 
-/// As a serializer writes it that does not leave out what is not there.
+/// Some serializers write absent members as null.
 #[test]
-fn a_null_before_the_identity_is_no_error() {
+fn created_user_is_read_despite_null_members() {
     for body in [
         r#"{"accessToken":null,"identity":{"id":"8:acs:a_b"}}"#,
         r#"{"accessToken":"none","identity":{"id":"8:acs:a_b","customId":null}}"#,
@@ -81,9 +81,9 @@ fn a_null_before_the_identity_is_no_error() {
     }
 }
 
-/// A page that shows the request, escaped for HTML.
+/// The server's page shows the request, escaped for HTML.
 #[test]
-fn what_a_server_sends_back_in_disguise_is_not_shown() {
+fn error_hides_secrets_that_a_server_echoes_html_escaped() {
     let server = Server::scripted(|connection| {
         if let Some(request) = connection.request() {
             let secret = secret_of(&request);
@@ -106,9 +106,9 @@ fn what_a_server_sends_back_in_disguise_is_not_shown() {
     }
 }
 
-/// 101 goes on in another protocol, and statuses that do not exist tell nothing.
+/// After a 101 the server switches to another protocol, and unassigned statuses have no meaning.
 #[test]
-fn a_status_that_says_nothing_certain_leaves_doubt() {
+fn doubt_remains_after_an_ambiguous_status() {
     for status in ["101 Switching Protocols", "600 Oops", "999 Oops"] {
         let server = answering(status, "");
         let error = hurried(&server).build().unwrap().create_user().unwrap_err();
@@ -118,7 +118,7 @@ fn a_status_that_says_nothing_certain_leaves_doubt() {
 }
 
 #[test]
-fn what_was_refused_was_sent() {
+fn error_does_not_say_nothing_was_sent_after_a_429() {
     for operation in [Operation::Create, Operation::Issue] {
         let server = answering("429 Too Many Requests", "");
         let agent = agent_that_goes_to([Some(server.address()), Some(Nobody::ADDRESS)]);
@@ -129,9 +129,9 @@ fn what_was_refused_was_sent() {
     }
 }
 
-/// A head has to fit into the agent's buffer.
+/// The head of a request must fit into the agent's buffer.
 #[test]
-fn a_bearer_token_that_does_not_fit_is_not_sent() {
+fn bearer_token_above_16_kib_is_not_sent() {
     let server = answering("201 Created", CREATED);
     let fits = builder_with(&server, bearer("t".repeat(16 * 1024))).build().unwrap();
     fits.create_user().unwrap();
@@ -144,9 +144,9 @@ fn a_bearer_token_that_does_not_fit_is_not_sent() {
     assert_eq!(server.requests().len(), 1);
 }
 
-/// ureq reads twenty headers of a proxy's. A request without a body may have been sent, for all that is known.
+/// ureq reads at most 20 headers from a proxy. Whether a request without a body was sent is unknown.
 #[test]
-fn a_proxy_that_says_too_much() {
+fn proxy_response_with_too_many_headers_is_reported() {
     let headers = "X-Header: v\r\n".repeat(25);
     let status = "407 Proxy Authentication Required";
     let proxy = Server::answering(closing(&response(status, &headers, "")));
@@ -164,9 +164,9 @@ fn a_proxy_that_says_too_much() {
     }
 }
 
-/// ureq adds them to an instant.
+/// ureq adds these timeouts to an `Instant`, which panics on overflow.
 #[test]
-fn an_agent_with_endless_timeouts_is_refused() {
+fn agent_timeouts_above_7_days_are_rejected() {
     let endless = Some(Duration::MAX);
     let config = Agent::config_builder;
     for agent in [
@@ -178,16 +178,16 @@ fn an_agent_with_endless_timeouts_is_refused() {
         let error = builder("http://localhost").agent(agent).build().unwrap_err();
         assert_eq!(error.to_string(), "the agent's timeouts must be at most 7 days");
     }
-    // These are the client's own.
+    // The client sets these itself.
     let agent =
         config().timeout_connect(endless).timeout_recv_response(endless).build().new_agent();
     let server = answering("201 Created", CREATED);
     builder(&server).agent(agent).build().unwrap().create_user().unwrap();
 }
 
-/// Also one whose id is that of a Teams user, or of no kind that is known.
+/// This includes a user with the id of a Teams user or of an unknown kind.
 #[test]
-fn any_user_survives_the_way_through_an_identifier() {
+fn identifier_of_any_user_round_trips_through_serde() {
     for id in ["8:acs:a_b", "8:orgid:x", "8:acs:a_b_c", "odd"] {
         let user: CommunicationUserIdentifier = id.parse().unwrap();
         let identifier = CommunicationIdentifier::from(user);
@@ -198,9 +198,9 @@ fn any_user_survives_the_way_through_an_identifier() {
     }
 }
 
-/// The README writes tokens into a file of lines.
+/// The README writes tokens to a file line by line.
 #[test]
-fn a_token_has_no_line_break() {
+fn access_token_with_a_line_break_is_rejected() {
     let body = "{\"token\":\"a\\nGITHUB_X=1\",\"expiresOn\":\"2099-01-01T00:00:00+00:00\"}";
     let server = answering("200 OK", body);
     let error = client(&server).issue_token(&user(), ["chat"]).unwrap_err();
@@ -209,7 +209,7 @@ fn a_token_has_no_line_break() {
 }
 
 #[test]
-fn a_token_that_arrived_expired_was_asked_for() {
+fn token_source_error_for_an_expired_token_has_the_details_of_the_call() {
     let body = r#"{"token":"t","expiresOn":"2020-01-01T00:00:00+00:00"}"#;
     let server = Server::answering(closing(&response("200 OK", "MS-CV: cv.0\r\n", body)));
     let error = client(&server).token_source(&user(), ["chat"]).unwrap().token().unwrap_err();
@@ -218,9 +218,8 @@ fn a_token_that_arrived_expired_was_asked_for() {
     assert!(error.to_string().contains("has already expired"), "{error}");
 }
 
-/// Whoever waits for a fetch of another's that panics goes on waiting for the next: not anew.
 #[test]
-fn a_fetch_that_panics_does_not_stand_in_the_way() {
+fn bearer_source_that_panics_does_not_block_later_calls() {
     let server = answering("204 No Content", "");
     let credential = Credential::bearer(|_: &str| std::panic::resume_unwind(Box::new("its own")));
     let client = builder_with(&server, credential).build().unwrap();

@@ -1,4 +1,4 @@
-//! The client against servers that misbehave, over a socket.
+//! The client with servers that misbehave, over a real socket.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::support::{
 const REQUEST_PLACEHOLDER: &str = "[host HOST, api-version 2023-10-01, client-request-id ID]";
 
 #[test]
-fn closes_before_answering() {
+fn response_missing_after_a_close_is_a_transport_error() {
     let server = Server::start(|_| {});
     let error = client(&server).create_user().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Transport);
@@ -28,14 +28,14 @@ fn closes_before_answering() {
 }
 
 #[test]
-fn closes_within_the_head() {
+fn response_head_that_is_truncated_is_a_transport_error() {
     let server = Server::answering("HTTP/1.1 201 Created\r\nContent-Le");
     let error = client(&server).create_user().unwrap_err();
     assert_eq!((error.kind(), error.status()), (ErrorKind::Transport, None));
 }
 
 #[test]
-fn closes_within_the_body_of_a_success() {
+fn response_body_of_a_success_that_is_truncated_is_in_doubt() {
     let server =
         Server::answering("HTTP/1.1 201 Created\r\nContent-Length: 100\r\n\r\n{\"identity\":");
     let error = client(&server).create_user().unwrap_err();
@@ -49,7 +49,7 @@ fn closes_within_the_body_of_a_success() {
 }
 
 #[test]
-fn closes_within_the_body_of_an_error() {
+fn response_body_of_an_error_that_is_truncated_keeps_the_status() {
     let server = Server::answering(
         "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 100\r\n\r\n<html>oops, all is br",
     );
@@ -64,7 +64,7 @@ fn closes_within_the_body_of_an_error() {
 }
 
 #[test]
-fn sends_too_much() {
+fn response_body_above_1_mib_is_rejected() {
     let body = "x".repeat(2 * 1024 * 1024);
     let server = Server::answering(answer("200 OK", "application/json", &body));
     let error = client(&server).issue_token(&user(), ["voip"]).unwrap_err();
@@ -78,7 +78,7 @@ fn sends_too_much() {
 }
 
 #[test]
-fn says_nothing() {
+fn response_that_never_arrives_is_a_timeout() {
     let server = Server::scripted(Connection::stall);
     let timeout = Duration::from_millis(200);
     let error = builder(&server).timeout(timeout).build().unwrap().create_user().unwrap_err();
@@ -108,7 +108,7 @@ fn redirects_are_not_followed() {
         let location = format!("Location: http://u:p@{host}/elsewhere?secret\r\n");
         let redirect = response(&format!("{status} {reason}"), &location, "");
         let server = Server::answering(closing(&redirect));
-        // On an agent that would follow it, too.
+        // Including an agent that would follow them by default.
         for client in on_both_agents(|| hurried(&server)) {
             for operation in Operation::ALL {
                 let error = operation.run(&client).unwrap_err();
@@ -125,7 +125,7 @@ fn redirects_are_not_followed() {
 }
 
 #[test]
-fn reports_success_without_what_was_asked_for() {
+fn response_body_without_the_expected_members_is_an_error() {
     for (body, problem) in [
         ("{}", "its body has no token"),
         ("null", "its body has no token"),
@@ -163,7 +163,7 @@ fn reports_success_without_what_was_asked_for() {
     }
 }
 
-/// The text tells where, and does not quote the body.
+/// The error states the line and column and does not quote the body.
 #[test]
 fn response_body_that_is_not_json_is_located() {
     for (body, place) in [
@@ -178,7 +178,7 @@ fn response_body_that_is_not_json_is_located() {
 }
 
 #[test]
-fn a_user_without_the_token_is_not_lost() {
+fn created_user_id_is_in_the_error_if_the_token_is_missing() {
     let server = Server::answering(answer(
         "201 Created",
         "application/json",
@@ -196,7 +196,7 @@ fn a_user_without_the_token_is_not_lost() {
 }
 
 #[test]
-fn odd_error_bodies_keep_their_status() {
+fn error_body_that_is_malformed_keeps_the_status() {
     let advice = "; try again later";
     for (body, shown) in [
         ("<html>\r\n<h1>Bad Gateway</h1>\r\n</html>", ": <html> <h1>Bad Gateway</h1> </html>"),
@@ -234,9 +234,9 @@ fn odd_error_bodies_keep_their_status() {
     assert_eq!(client(&server).create_user().unwrap_err().status(), Some(500));
 }
 
-/// Whoever sends it on in a header would be surprised.
+/// Such a token would break the header or the line that a caller puts it into.
 #[test]
-fn a_token_with_odd_characters_is_no_token() {
+fn access_token_with_invalid_characters_is_rejected() {
     for odd in [" ", "  ", "é", r"\n", r"\r\n", r"\u0000"] {
         let body = format!(r#"{{"token":"a{odd}b","expiresOn":"2030-01-01T00:00:00+00:00"}}"#);
         let server = Server::answering(answer("200 OK", "application/json", &body));

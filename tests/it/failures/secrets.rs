@@ -1,4 +1,4 @@
-//! A key, a token or a connection string appears in nothing that can be printed.
+//! No key, token or connection string appears in anything that can be printed.
 
 use std::error::Error as _;
 use std::fmt::Debug;
@@ -23,7 +23,7 @@ fn clean(what: &str, text: &str) {
 fn clean_debug<T: Debug>(value: &T) {
     let text = format!("{value:?}");
     clean("Debug", &text);
-    // It says at least what it is, except for errors, which are told in words.
+    // The output starts with the type's name, except for errors, which are sentences.
     let path = std::any::type_name::<T>().split('<').next().unwrap_or_default();
     let name = path.rsplit("::").next().unwrap_or_default();
     assert!(text.starts_with(name) || name == "Error" && !text.is_empty(), "{name}: {text}");
@@ -45,7 +45,7 @@ fn clean_error(error: &Error) {
 }
 
 #[test]
-fn types_hide_them() {
+fn secrets_are_redacted_in_debug_of_all_types() {
     let text = format!("endpoint=http://127.0.0.1:1/;accesskey={CANARY_KEY}");
     let key: AccessKey = CANARY_KEY.parse().unwrap();
     clean_debug(&key);
@@ -70,7 +70,7 @@ fn types_hide_them() {
 }
 
 #[test]
-fn refusals_hide_them() {
+fn secrets_are_not_repeated_in_connection_string_errors() {
     for text in [
         CANARY_KEY.to_owned(),
         format!("accesskey={CANARY_KEY}"),
@@ -87,7 +87,7 @@ fn refusals_hide_them() {
 }
 
 #[test]
-fn tokens_hide_themselves() {
+fn access_token_is_redacted_in_debug() {
     let body = format!(
         "{{\"identity\":{{\"id\":\"8:acs:a_b\"}},\"accessToken\":{{\"token\":\"{CANARY_TOKEN}\",\"expiresOn\":\"2023-06-28T07:30:12.7039383+00:00\"}}}}"
     );
@@ -102,7 +102,7 @@ fn tokens_hide_themselves() {
 }
 
 #[test]
-fn errors_hide_what_a_server_sends_back() {
+fn error_hides_secrets_that_a_server_echoes() {
     let user: CommunicationUserIdentifier = "8:acs:a_b".parse().unwrap();
     for (status, body) in [
         ("200 OK", format!("{{\"token\":\"{CANARY_TOKEN}\"}}")),
@@ -123,16 +123,16 @@ fn errors_hide_what_a_server_sends_back() {
         clean_error(&client.issue_token(&user, ["chat"]).unwrap_err());
         clean_debug(&client);
     }
-    // What the request carried, sent back: the signature is of no use to a reader of logs either.
+    // The signature of the request must not appear in the error either.
     let server = Server::start(|_| {});
     let request = TokenRequest::new(["chat"]);
     clean_error(&client(&server).issue_token(&user, request).unwrap_err());
     assert!(server.requests()[0].contains("Signature="));
 }
 
-/// A part of a secret is not recognized by its length.
+/// The part that arrived is too short to be recognized as a secret by its length.
 #[test]
-fn bodies_that_break_off_within_them_hide_them() {
+fn error_hides_secrets_cut_off_by_a_truncated_body() {
     let part = &CANARY_KEY[..30];
     let wide: String = part.chars().flat_map(|c| [c, '\0']).collect();
     for framing in ["Content-Length: 500", "Transfer-Encoding: chunked", "Connection: close"] {
@@ -154,9 +154,9 @@ fn bodies_that_break_off_within_them_hide_them() {
     }
 }
 
-/// In the headers that errors repeat, too, where a signature is marked as one.
+/// Errors repeat these headers.
 #[test]
-fn errors_hide_the_signature_of_their_request() {
+fn error_hides_the_signature_echoed_in_headers() {
     let forms: [fn(&str) -> String; 3] = [
         |sent| format!("ms-cv: HMAC-SHA256 SignedHeaders=x&Signature={sent}"),
         |sent| format!("x-azure-ref: Signature={sent}"),
@@ -188,12 +188,12 @@ fn bearer() -> Credential {
 }
 
 #[test]
-fn bearer_tokens_hide_themselves() {
+fn bearer_token_is_redacted_in_debug_and_errors() {
     clean_debug(&BearerToken::new(CANARY_TOKEN, SystemTime::now()));
     clean_debug(&bearer());
     let emulator = Emulator::start().unwrap();
     let client = CommunicationIdentityClient::new(&emulator.endpoint(), bearer()).unwrap();
-    // Refused: the error is about the token, and does not show it.
+    // The token is rejected: the error is about the token and must not show it.
     clean_error(&client.create_user().unwrap_err());
     emulator.accept_bearer_token(CANARY_TOKEN);
     let user = client.create_user().unwrap();
@@ -206,10 +206,9 @@ fn bearer_tokens_hide_themselves() {
     clean_debug(&emulator);
 }
 
-/// A source's error is passed on as it is, so it is the source that has to keep quiet; all around
-/// it is clean.
+/// The source's own error is passed on unchanged, so keeping secrets out of it is up to the source.
 #[test]
-fn errors_of_sources_are_shown_once() {
+fn bearer_source_error_appears_only_as_the_cause() {
     let server = Server::start(|_| {});
     let credential = Credential::bearer(|_: &str| -> Result<BearerToken, _> {
         Err(std::io::Error::other(format!("cannot use {CANARY_TOKEN}")).into())
@@ -223,7 +222,7 @@ fn errors_of_sources_are_shown_once() {
 }
 
 #[test]
-fn teams_tokens_are_not_repeated() {
+fn teams_token_is_not_repeated_in_errors_or_reports() {
     let user = "1d4b6f2a-0a5c-4b1c-9d5e-000000000003";
     let echo = format!(
         r#"{{"error":{{"code":"InvalidAccessToken","message":"Provided access token {CANARY_TOKEN} is not valid.","target":"{CANARY_TOKEN}"}}}}"#
@@ -250,7 +249,7 @@ fn teams_tokens_are_not_repeated() {
 }
 
 #[test]
-fn the_emulator_hides_what_it_was_told() {
+fn emulator_redacts_secrets_in_debug_and_errors() {
     let emulator = Emulator::builder().access_key(CANARY_KEY);
     clean_debug(&emulator);
     let emulator = emulator.start().unwrap();
@@ -280,7 +279,7 @@ fn the_emulator_hides_what_it_was_told() {
 
 /// A connection string pasted into the wrong place.
 #[test]
-fn other_arguments_are_not_repeated_when_they_are_refused() {
+fn invalid_arguments_are_not_repeated_in_errors() {
     let text = format!("endpoint=https://a/;accesskey={CANARY_KEY}");
     clean_error(&CommunicationIdentityClient::new(&text, bearer()).map(drop).unwrap_err());
     let builder = || CommunicationIdentityClient::builder("https://a".parse().unwrap(), bearer());

@@ -1,4 +1,4 @@
-//! What a caller is told of each error that the service is known to answer.
+//! The error for each response with which the service is known to reject a request.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ const OTHER: &str = "1d4b6f2a-0a5c-4b1c-9d5e-000000000002";
 const USER: &str = "1d4b6f2a-0a5c-4b1c-9d5e-000000000003";
 const TEAMS_TOKEN: &str = "teams-token";
 
-/// What every error of an answer has behind its problem.
+/// The context at the end of every error that has a response.
 const CONTEXT: &str =
     "[host HOST, api-version 2023-10-01, client-request-id ID, ms-cv CV, x-azure-ref REF]";
 
-/// An error as its accessors and its text should tell it.
+/// The expected accessors and text of an error.
 struct Told<'a> {
     status: u16,
     code: Option<&'a str>,
@@ -50,7 +50,7 @@ fn lifetime(minutes: u64) -> TokenRequest {
 }
 
 #[test]
-fn lifetimes_out_of_range() {
+fn service_error_for_a_lifetime_out_of_range_states_the_limits() {
     let emulator = Emulator::start().unwrap();
     let client = client(&emulator);
     let user = client.create_user().unwrap();
@@ -77,7 +77,7 @@ fn lifetimes_out_of_range() {
 }
 
 #[test]
-fn identities_of_another_resource() {
+fn service_error_for_a_foreign_or_deleted_user_explains_the_id() {
     let emulator = Emulator::start().unwrap();
     let client = client(&emulator);
     let foreign: CommunicationUserIdentifier =
@@ -104,7 +104,7 @@ fn identities_of_another_resource() {
 }
 
 #[test]
-fn teams_exchanges() {
+fn service_error_for_a_teams_exchange_names_the_argument() {
     let emulator = Emulator::start().unwrap();
     emulator.accept_teams_token(TEAMS_TOKEN, APP, USER);
     let client = client(&emulator);
@@ -143,7 +143,7 @@ fn teams_exchanges() {
     }
 }
 
-/// An operation that a recorded answer belongs to.
+/// The operation of a recorded response.
 type Call = fn(&CommunicationIdentityClient) -> Result<(), Error>;
 
 fn issue(client: &CommunicationIdentityClient) -> Result<(), Error> {
@@ -154,10 +154,10 @@ fn exchange(client: &CommunicationIdentityClient) -> Result<(), Error> {
     client.exchange_teams_user_token(TEAMS_TOKEN, APP, USER).map(drop)
 }
 
-/// Answers to requests that the client does not send, and wordings of earlier years: the bodies as
-/// they were recorded.
+/// Responses that the emulator does not send: to requests that the client does not send, and with wordings
+/// of earlier years. The bodies are as recorded.
 #[test]
-fn recorded_answers_that_the_emulator_does_not_give() {
+fn service_error_bodies_that_were_recorded_are_explained() {
     let validation = |message, target| (Some("ValidationError"), Some(message), target);
     let rows: [(Call, &str, (_, Option<&str>, _), &str); 8] = [
         (
@@ -196,7 +196,7 @@ fn recorded_answers_that_the_emulator_does_not_give() {
             validation("The body is either missing or doesn't contain any token.", None),
             "exchange_teams_user_token: the service responded with 400 ValidationError: The body is either missing or doesn't contain any token",
         ),
-        // Not seen for identities: what a sibling service answers, and more members than are known.
+        // Not seen for identities: a response of a sibling service, and one with additional members.
         (
             issue,
             r#"{"error":{"code":"7509","message":"HMAC-SHA256 validation failed"}}"#,
@@ -221,7 +221,7 @@ fn recorded_answers_that_the_emulator_does_not_give() {
 }
 
 #[test]
-fn wrong_keys() {
+fn service_error_for_a_wrong_key_says_to_check_it() {
     let emulator = Emulator::start().unwrap();
     let key: AccessKey = "d3Jvbmc=".parse().unwrap();
     let error = builder_with(&emulator, key).build().unwrap().create_user().unwrap_err();
@@ -236,7 +236,7 @@ fn wrong_keys() {
 }
 
 #[test]
-fn other_refusals_of_the_caller() {
+fn service_error_for_a_401_403_or_404_gives_advice() {
     const KEY: &str = "check that the endpoint and the access key belong to the same resource and that the key was not regenerated";
     let emulator = Emulator::start().unwrap();
     let client = client(&emulator);
@@ -280,7 +280,7 @@ fn other_refusals_of_the_caller() {
 }
 
 #[test]
-fn throttling() {
+fn service_error_for_throttling_states_the_delay() {
     let emulator = Emulator::start().unwrap();
     let client = client(&emulator);
     for (header, retry_after, advice) in [
@@ -307,7 +307,7 @@ fn throttling() {
 
 /// The shape of ASP.NET's versioning, which writes `innerError`.
 #[test]
-fn unknown_versions() {
+fn service_error_for_an_unknown_api_version_gives_advice() {
     let emulator = Emulator::start().unwrap();
     let client = builder(&emulator).api_version("2099-12-31").build().unwrap();
     let error = client.create_user().unwrap_err();
@@ -317,4 +317,18 @@ fn unknown_versions() {
     );
     assert_eq!((error.status(), error.code()), (Some(400), Some("UnsupportedApiVersion")));
     assert_eq!((error.kind(), error.target()), (ErrorKind::Service, None));
+}
+
+/// Azure's services repeat their code in a header, also where there is no body.
+#[test]
+fn service_error_code_is_read_from_the_header_without_a_body() {
+    let emulator = Emulator::start().unwrap();
+    let header = ("x-ms-error-code", "ResourceNotFound");
+    emulator.inject(Fault::respond(404).header(header.0, header.1));
+    let error = client(&emulator).create_user().unwrap_err();
+    assert_eq!((error.status(), error.code()), (Some(404), Some("ResourceNotFound")), "{error}");
+    // The body's own counts first.
+    let body = r#"{"error":{"code":"Other","message":"m"}}"#;
+    emulator.inject(Fault::respond(404).header(header.0, header.1).body(body));
+    assert_eq!(client(&emulator).create_user().unwrap_err().code(), Some("Other"));
 }

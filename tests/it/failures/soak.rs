@@ -1,4 +1,4 @@
-//! Many calls from many threads while one request in ten goes wrong: none is lost, none is done
+//! Many calls from many threads while one request in ten fails: no user is lost, and none is created
 //! twice.
 //!
 //! The long form: `cargo test --release --test it soak -- --ignored --nocapture`
@@ -20,7 +20,7 @@ use crate::support::{hurried, hurried_policy, until};
 
 const THREADS: u64 = 8;
 
-/// What the client knows.
+/// What the client knows of the users.
 #[derive(Default)]
 struct Ledger {
     /// Created, and not deleted.
@@ -28,13 +28,13 @@ struct Ledger {
     deleted: Mutex<HashSet<String>>,
     calls: AtomicU64,
     creates_in_doubt: AtomicU64,
-    /// Users that were there although no call returned them.
+    /// Users that exist although no call returned them.
     creates_lost: AtomicU64,
     failures: Mutex<Vec<String>>,
 }
 
 impl Ledger {
-    /// Counts a call; what failed in a way that nothing here explains is kept for the report.
+    /// Counts a call and keeps an unexpected failure for the report.
     fn note<T>(&self, result: Result<T, acs_identity::Error>) -> Option<T> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         match result {
@@ -54,18 +54,18 @@ impl Ledger {
         }
     }
 
-    /// Compares what the client knows with what there is, then deletes all of it.
+    /// Compares what the client knows with the users of the emulator, then deletes them all.
     fn settle(&self, emulator: &Emulator, client: &CommunicationIdentityClient) {
         assert_eq!(*self.failures.lock().unwrap(), Vec::<String>::new());
         let users: HashSet<String> = emulator.users().into_iter().collect();
         let kept = mem::take(&mut *self.kept.lock().unwrap());
         let deleted = mem::take(&mut *self.deleted.lock().unwrap());
         assert!(kept.is_subset(&users), "a user was lost");
-        assert!(deleted.is_disjoint(&users), "a deleted user is there");
+        assert!(deleted.is_disjoint(&users), "a deleted user still exists");
         let unknown = u64::try_from(users.difference(&kept).count()).unwrap();
         let lost = self.creates_lost.fetch_add(unknown, Ordering::Relaxed) + unknown;
         let in_doubt = self.creates_in_doubt.load(Ordering::Relaxed);
-        assert_eq!(lost, in_doubt, "users that nobody knows, and creates reported in doubt");
+        assert_eq!(lost, in_doubt, "users with an unknown id, and creates reported in doubt");
         for id in &users {
             self.note(client.delete_user(&id.parse().unwrap()));
         }
@@ -82,7 +82,7 @@ impl Ledger {
         };
         let Some(user) = created else { return };
         let id = user.identifier().to_owned();
-        assert!(self.kept.lock().unwrap().insert(id.clone()), "an id was given out twice");
+        assert!(self.kept.lock().unwrap().insert(id.clone()), "an id was returned twice");
         self.note(client.issue_token(&user, ["voip"]));
         self.note(client.revoke_tokens(&user));
         if !round.is_multiple_of(3) && self.note(client.delete_user(&user)).is_some() {
@@ -92,10 +92,10 @@ impl Ledger {
     }
 }
 
-/// About one request in ten, in ways that take turns.
+/// Makes about one request in ten fail, in alternating ways.
 fn inject_faults(emulator: &Emulator) {
-    // A create that is dropped before it was processed is in doubt for the client but made no user.
-    // It is left out, so that users and doubts can be counted against each other to the last one.
+    // A create that is dropped before processing is in doubt but creates no user. It is left out, so
+    // that the number of lost users equals the number of creates in doubt.
     for operation in [Operation::Issue, Operation::Revoke, Operation::Delete] {
         emulator.inject(Fault::drop_before_processing().on(operation).every(53));
         emulator.inject(Fault::respond(500).on(operation).every(101));
@@ -107,8 +107,8 @@ fn inject_faults(emulator: &Emulator) {
     for operation in [Operation::Create, Operation::Issue, Operation::Revoke, Operation::Delete] {
         emulator.inject(Fault::drop_after_processing().on(operation).every(61));
     }
-    // A delete whose first answer is lost and whose second, "there is nothing", is cut short, ends
-    // in doubt: left out as well.
+    // A truncated response to a delete is left out as well: if the first response is lost and the second
+    // one, a 401, is truncated, the delete ends in doubt.
     for operation in [Operation::Create, Operation::Issue, Operation::Revoke] {
         emulator.inject(Fault::truncate_body().on(operation).every(50));
     }
@@ -128,7 +128,7 @@ impl fmt::Display for Report {
         let Self { calls, requests, struck, in_doubt, elapsed, memory: [half, end] } = self;
         write!(
             f,
-            "{calls} calls, {requests} requests of which {struck} were struck, {in_doubt} creates in doubt, {elapsed:.1?}, {half} KiB resident after half of them, {end} KiB at the end"
+            "{calls} calls, {requests} requests of which {struck} met a fault, {in_doubt} creates in doubt, {elapsed:.1?}, {half} KiB resident after half of them, {end} KiB at the end"
         )
     }
 }
@@ -136,7 +136,7 @@ impl fmt::Display for Report {
 fn soak(rounds: u64) -> Report {
     let emulator = Emulator::start().unwrap();
     inject_faults(&emulator);
-    // Enough retries that bad luck alone ends no call: one in ten to the ninth.
+    // With this many retries, one call in 10^9 fails by chance.
     let policy = hurried_policy().max_retries(8);
     let client = hurried(&emulator).retry_policy(policy).build().unwrap();
     let ledger = Ledger::default();
@@ -165,14 +165,14 @@ fn soak(rounds: u64) -> Report {
     let elapsed = started.elapsed();
 
     let in_doubt = ledger.creates_in_doubt.into_inner();
-    assert!(in_doubt > 0, "no create met a fault: this shows nothing");
+    assert!(in_doubt > 0, "no create met a fault, so the run proves nothing");
     drop(client);
     until(|| emulator.open_connections() == 0);
     let (calls, requests) = (ledger.calls.into_inner(), emulator.request_count());
     Report {
         calls,
         requests,
-        // Each request that was struck led to another one, or to a create in doubt.
+        // Each request with a fault led to another request or to a create in doubt.
         struck: requests + in_doubt - calls,
         in_doubt,
         elapsed,
@@ -180,7 +180,7 @@ fn soak(rounds: u64) -> Report {
     }
 }
 
-/// 0 where the system does not say.
+/// Resident memory; 0 if the system does not report it.
 fn resident_kib() -> u64 {
     const KIB_PER_PAGE: u64 = 4;
 
@@ -190,7 +190,7 @@ fn resident_kib() -> u64 {
 }
 
 #[test]
-fn a_short_one() {
+fn soak_with_faults_loses_and_repeats_nothing() {
     let report = soak(300);
     assert!(report.calls >= 1_000, "{report}");
     assert!(report.struck * 100 / report.requests >= 6, "{report}");
@@ -198,14 +198,19 @@ fn a_short_one() {
 
 #[test]
 #[ignore = "takes a while: cargo test --release --test it soak -- --ignored --nocapture"]
-fn a_long_one() {
-    // Of many heaps, one for each thread, glibc gives little back: what the emulator's threads
-    // leave behind would look like a leak. It heeds this only from the start of a program.
+fn soak_with_faults_keeps_memory_flat() {
+    // With one heap for each thread, glibc returns little memory to the system, which would look like a
+    // leak. It reads this variable only when a program starts.
     const ONE_HEAP: &str = "MALLOC_ARENA_MAX";
 
     if std::env::var_os(ONE_HEAP).is_none() {
         let status = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "failures::soak::a_long_one", "--ignored", "--nocapture"])
+            .args([
+                "--exact",
+                "failures::soak::soak_with_faults_keeps_memory_flat",
+                "--ignored",
+                "--nocapture",
+            ])
             .env(ONE_HEAP, "1")
             .status()
             .unwrap();
@@ -216,8 +221,8 @@ fn a_long_one() {
     assert!(report.calls >= 20_000, "{report}");
     assert!(report.struck * 100 / report.requests >= 8, "{report}");
     let [half, end] = report.memory;
-    // The emulator's journal is all but full after half of the calls, and all users are deleted.
+    // After half of the calls, the emulator's journal is nearly full and all users are deleted.
     assert!(end <= half + 2_048, "{report}");
-    // The figures are what this is for.
+    // The figures are the purpose of the long run.
     std::io::stderr().write_all(format!("{report}\n").as_bytes()).unwrap();
 }

@@ -1,4 +1,4 @@
-//! Operation × failure: the attempts made, by how many the identities changed, and how it ended.
+//! Operation × failure: the number of attempts, the change in the number of users, and the outcome.
 
 use std::thread;
 
@@ -25,7 +25,7 @@ fn column(operation: Operation) -> usize {
     }
 }
 
-/// The service's own word.
+/// An error in the service's own format.
 const ENVELOPE: &str = r#"{"error":{"code":"Some","message":"Some message."}}"#;
 
 fn statuses(statuses: &[u16]) -> impl Iterator<Item = Fault> {
@@ -59,7 +59,7 @@ fn table() -> Vec<Row> {
             once: ["1 +0 Service"; 4],
             always: ["1 +0 Service"; 4],
         },
-        // As before, but the service did what it says that it did not.
+        // The same statuses, but the service did process the request.
         Row {
             faults: statuses(&[408, 500, 502, 503, 504]).map(Fault::after_processing).collect(),
             once: ["1 +1 Service in doubt", "2 +0 ok", "2 +0 ok", "2 -1 ok"],
@@ -90,7 +90,7 @@ fn table() -> Vec<Row> {
                 "4 -1 Transport in doubt",
             ],
         },
-        // A 204 has no body: it breaks off in its head.
+        // A 204 has no body: its head is truncated.
         Row {
             faults: vec![Fault::truncate_body()],
             once: ["1 +1 Response in doubt", "2 +0 ok", "2 +0 ok", "2 -1 ok"],
@@ -98,15 +98,15 @@ fn table() -> Vec<Row> {
                 "1 +1 Response in doubt",
                 "4 +0 Response in doubt",
                 "4 +0 Transport in doubt",
-                // The second answer is a 401 without the code that would say that there is nothing
-                // left to delete.
+                // The second response is a 401 without the code that says that the user does not
+                // exist.
                 "2 -1 Service in doubt",
             ],
         },
     ]
 }
 
-/// What one call did, in the words of the table.
+/// Runs one call and describes it in the notation of the table.
 fn observe(fault: &Fault, operation: Operation) -> String {
     let (emulator, user) = emulator_with_user(Emulator::builder());
     let client = hurried(&emulator).build().unwrap();
@@ -130,13 +130,13 @@ fn outcome(result: &Result<(), Error>) -> String {
 }
 
 #[test]
-fn each_failure_of_the_service_on_each_operation() {
+fn retry_table_holds_for_each_failure_and_operation() {
     for row in table() {
         for fault in &row.faults {
             for operation in Operation::ALL {
                 let column = column(operation);
                 let expected = |words: &str| match operation {
-                    // Half of its body has the id: the user is known.
+                    // The first half of its body has the id, so the user is known.
                     Operation::CreateWithToken => words.replace("Response in doubt", "Response"),
                     _ => words.to_owned(),
                 };
@@ -155,10 +155,9 @@ fn each_failure_of_the_service_on_each_operation() {
     }
 }
 
-/// A create that was processed and never answered: nothing may be sent again, and the caller has to
-/// know.
+/// The user exists, so the create must not be repeated, and the error must say so.
 #[test]
-fn a_create_whose_answer_is_lost_is_sent_once() {
+fn create_is_sent_once_if_its_response_is_lost() {
     let (emulator, _) = emulator_with_user(Emulator::builder());
     let client = hurried(&emulator).build().unwrap();
     let before = emulator.request_count();
@@ -177,7 +176,7 @@ fn a_create_whose_answer_is_lost_is_sent_once() {
 }
 
 #[test]
-fn who_asks_for_it_gets_a_second_user_sooner_than_none() {
+fn retry_create_in_doubt_may_create_a_second_user() {
     for operation in [Operation::Create, Operation::CreateWithToken] {
         let (emulator, user) = emulator_with_user(Emulator::builder());
         let policy = hurried_policy().retry_create_in_doubt(true);
@@ -186,7 +185,7 @@ fn who_asks_for_it_gets_a_second_user_sooner_than_none() {
         operation.run_on(&client, &user).unwrap();
         assert_eq!(emulator.users().len(), 3);
 
-        // The doubt of the first attempt outlives a clear refusal of the second.
+        // The doubt of the first attempt persists although the second is rejected.
         emulator.inject(Fault::drop_after_processing());
         emulator.inject(Fault::respond(400));
         let error = operation.run_on(&client, &user).unwrap_err();
@@ -197,35 +196,35 @@ fn who_asks_for_it_gets_a_second_user_sooner_than_none() {
 }
 
 #[test]
-fn a_repeated_delete_that_finds_nothing_has_succeeded() {
+fn delete_that_finds_nothing_succeeds_only_as_a_retry() {
     let (emulator, user) = emulator_with_user(Emulator::builder());
     let client = hurried(&emulator).build().unwrap();
     emulator.inject(Fault::respond(500));
     emulator.inject(Fault::respond(404).body(ENVELOPE));
     client.delete_user(&user).unwrap();
 
-    // Not repeated: the id may be wrong, or the endpoint.
+    // Without a retry, the id or the endpoint may be wrong.
     emulator.inject(Fault::respond(404).body(ENVELOPE));
     assert_eq!(client.delete_user(&user).unwrap_err().status(), Some(404));
 
-    // Not the service: what listens there knows no user at all.
+    // This 404 does not come from the service.
     emulator.inject(Fault::respond(500));
     emulator.inject(Fault::respond(404));
     let error = client.delete_user(&user).unwrap_err();
     assert_eq!((error.status(), error.is_in_doubt()), (Some(404), true));
 
-    // Only what may have been done can have been done.
+    // A throttled attempt cannot have deleted the user.
     client.delete_user(&user).unwrap();
     emulator.inject(Fault::respond(429));
     let error = client.delete_user(&user).unwrap_err();
     assert_eq!((error.code(), error.attempts()), (Some("IdentityNotOwned"), 2));
 }
 
-/// Nothing was sent, so everything is tried again, creating too, unless it would end the same way,
-/// and nothing is in doubt.
+/// Asserts that every operation is retried, creates included, and that nothing is in doubt, because nothing
+/// was sent.
 fn assert_never_sent(service: &(impl Service + ?Sized)) {
     let client = hurried(service).build().unwrap();
-    // Side by side, because looking up a name may take long.
+    // In parallel, because a name lookup may be slow.
     thread::scope(|scope| {
         for operation in Operation::ALL {
             let client = &client;
@@ -241,11 +240,11 @@ fn assert_never_sent(service: &(impl Service + ?Sized)) {
 }
 
 #[test]
-fn connection_refused() {
+fn connection_refused_is_retried_and_leaves_nothing_in_doubt() {
     assert_never_sent(&Nobody);
 }
 
 #[test]
-fn unknown_host() {
+fn unknown_host_is_retried_and_leaves_nothing_in_doubt() {
     assert_never_sent(&*format!("https://{UNKNOWN_HOST}"));
 }

@@ -8,7 +8,7 @@ use acs_identity::emulator::{Emulator, Fault};
 use crate::support::{Nobody, Operation, emulator_with_user, hurried, hurried_policy, problem};
 
 #[test]
-fn after_several_attempts() {
+fn error_text_states_attempts_advice_and_consequences() {
     const LATER: &str = "try again later; Microsoft's support asks for the ms-cv";
     const NO_HARM: &str = "the service may have processed the request; repeating it does no harm";
     const LOST: &str =
@@ -52,7 +52,7 @@ fn after_several_attempts() {
             after("2"),
             "revoke_tokens: the service responded with 429 Too Many Requests; the resource is throttled: wait 1 s before the next attempt (4 attempts in N s)".to_owned(),
         ),
-        // To wait no time at all is no advice.
+        // A delay of 0 is not repeated as advice.
         (
             Operation::Revoke,
             after("0"),
@@ -93,7 +93,7 @@ fn after_several_attempts() {
 }
 
 #[test]
-fn when_nothing_could_be_sent() {
+fn error_text_says_when_nothing_was_sent() {
     let client = hurried(&Nobody).build().unwrap();
     let error = client.create_user().unwrap_err();
     assert_eq!(
@@ -104,7 +104,7 @@ fn when_nothing_could_be_sent() {
 }
 
 #[test]
-fn of_a_timeout_and_of_the_time_that_all_took() {
+fn error_text_of_a_timeout_states_the_elapsed_time() {
     let (emulator, user) = emulator_with_user(Emulator::builder());
     emulator.inject(Fault::stall().times(u64::MAX));
     let client = hurried(&emulator)

@@ -1,5 +1,4 @@
-//! The last quarter of a deadline, forged times, and tokens that others wait
-//! for.
+//! Forged times, tokens that arrive expired, and an observer that panics.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,7 +17,7 @@ fn refusal(date: SystemTime) -> String {
     closing(&response("401 Unauthorized", &date, ""))
 }
 
-/// How far the date that a request was signed with is from now.
+/// The distance between the date of a signed request and now.
 fn distance(request: &str) -> Duration {
     let date = request.lines().find_map(|line| line.strip_prefix("x-ms-date: ")).unwrap();
     let (date, now) = (httpdate::parse_http_date(date).unwrap(), SystemTime::now());
@@ -31,9 +30,9 @@ fn assert_signed_for_now(server: &Server) {
     }
 }
 
-/// Nobody's clock is wrong by more than a day and still verifies certificates.
+/// A clock that is off by more than a day is unlikely: certificates would fail to verify.
 #[test]
-fn a_forged_time_is_not_signed_for() {
+fn clock_correction_does_not_sign_for_a_forged_time() {
     let now = SystemTime::now();
     let year = 365 * 24 * HOUR;
     for date in [
@@ -56,7 +55,7 @@ fn a_forged_time_is_not_signed_for() {
         let error = client.create_user().expect_err("a refusal");
         assert_eq!((error.status(), error.attempts()), (Some(401), 1), "{date:?} {error}");
         assert_eq!(client.clock_offset_seconds(), 0, "{date:?}");
-        // Nor later.
+        // Later calls are not affected either.
         for operation in Operation::ALL {
             operation.run(&client).unwrap();
         }
@@ -65,15 +64,15 @@ fn a_forged_time_is_not_signed_for() {
     }
 }
 
-/// Not in small steps either: each is within a day of the one before.
+/// Each forged date is within a day of the one before.
 #[test]
-fn forged_times_do_not_add_up() {
+fn clock_correction_does_not_add_up_forged_times() {
     for forward in [true, false] {
         let refusals = Arc::new(Mutex::new(0_u32));
         let count = Arc::clone(&refusals);
         let server = Server::scripted(move |connection| {
             let Some(request) = connection.request() else { return };
-            // Every other request is refused, with a date that is farther away each time.
+            // Every other request is rejected with a date that is further away each time.
             if connection.number % 2 == 1 {
                 connection.send(success(&request, "Connection: close\r\n"));
                 return;
@@ -97,9 +96,9 @@ fn forged_times_do_not_add_up() {
     }
 }
 
-/// The other side of: a clock that is set to another time zone, or by half a day.
+/// For example, a clock that is set to another time zone or is off by half a day.
 #[test]
-fn a_difference_within_a_day_is_corrected() {
+fn clock_correction_handles_skews_of_up_to_a_day() {
     for distance in [Duration::from_secs(310), 2 * HOUR, 12 * HOUR, 23 * HOUR] {
         for forward in [true, false] {
             let now = SystemTime::now();
@@ -114,22 +113,21 @@ fn a_difference_within_a_day_is_corrected() {
     }
 }
 
-/// With an access key, no credential is at fault when an observer panics.
 #[test]
-fn an_issue_that_panics_is_not_a_credentials_fault() {
+fn observer_that_panics_is_not_reported_as_a_credential_error() {
     let waiting = Arc::new(AtomicBool::new(false));
     let second = Arc::clone(&waiting);
     let server = Server::scripted(move |connection| {
         if connection.number == 0 {
             until(|| second.load(Ordering::SeqCst));
-            // Has the other thread get to where it waits; too early only makes the test easier.
+            // Lets the other thread begin to wait; if it is late, the test only checks less.
             thread::sleep(Duration::from_millis(50));
         }
         respond_well(connection);
     });
     let panicked = AtomicBool::new(false);
     let client = hurried(&server).build().unwrap().observed(move |_| {
-        assert!(panicked.swap(true, Ordering::SeqCst), "the observer's own");
+        assert!(panicked.swap(true, Ordering::SeqCst), "the observer's own panic");
     });
     let source = client.token_source(&user(), ["chat"]).unwrap();
     thread::scope(|scope| {
@@ -144,9 +142,8 @@ fn an_issue_that_panics_is_not_a_credentials_fault() {
     assert_eq!(source.token().unwrap().token(), "t");
 }
 
-/// A source gives out tokens that have not expired, as it says.
 #[test]
-fn a_token_that_arrives_expired_is_not_given_out() {
+fn token_source_does_not_return_a_token_that_arrives_expired() {
     for expires_on in ["2020-01-01T00:00:00+00:00", "1970-01-01T00:00:00Z"] {
         let body = format!(r#"{{"token":"expired","expiresOn":"{expires_on}"}}"#);
         let server = Server::answering(closing(&response("200 OK", "", &body)));
@@ -157,7 +154,7 @@ fn a_token_that_arrives_expired_is_not_given_out() {
             assert_ne!(error.kind(), ErrorKind::InvalidInput, "{error}");
         }
     }
-    // One whose life is short is given out, and not twice.
+    // A token with a short lifetime is returned.
     let server = Server::scripted(|connection| {
         connection.request();
         let soon = time::OffsetDateTime::from(SystemTime::now() + Duration::from_secs(60));

@@ -1,5 +1,4 @@
-//! What comes after a request was sent, certificates and proxies, and sessions
-//! that are resumed.
+//! TLS failures after a request was sent, certificates, proxies, and session resumption.
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -16,12 +15,12 @@ use crate::support::{Connection, Operation, Server, hurried, hurried_policy, pro
 
 type Script = fn(&mut Connection);
 
-/// An encrypted record that nobody can decrypt.
+/// An encrypted record that cannot be decrypted.
 fn bad_record() -> Vec<u8> {
     [b"\x17\x03\x03\x00\x30".as_slice(), &[0x5a; 48]].concat()
 }
 
-/// Has our own TLS take in what makes it send a fatal alert, encrypted as it has to be.
+/// Feeds the server's own TLS session a bad record, so that it sends a correctly encrypted fatal alert.
 fn fatal_alert(connection: &mut Connection) {
     let tls = connection.tls();
     tls.read_tls(&mut bad_record().as_slice()).unwrap();
@@ -31,7 +30,7 @@ fn fatal_alert(connection: &mut Connection) {
     connection.tcp().write_all(&alert).unwrap();
 }
 
-/// What a TLS server may do after it has read the whole request and has done what it asks for.
+/// What a TLS server may do after it has read and processed the whole request.
 const AFTERWARDS: [(&str, Script); 8] = [
     ("closes", |_| {}),
     ("closes politely", |connection| {
@@ -57,7 +56,7 @@ const AFTERWARDS: [(&str, Script); 8] = [
 ];
 
 #[test]
-fn what_a_tls_server_received_is_in_doubt() {
+fn tls_request_that_was_received_is_in_doubt() {
     let authority = Authority::new();
     let config = authority.server(Flaw::None);
     for (name, afterwards) in AFTERWARDS {
@@ -77,10 +76,10 @@ fn what_a_tls_server_received_is_in_doubt() {
             let client = hurried(&server).agent(authority.agent()).retry_policy(policy);
             let error = operation.run(&client.build().unwrap()).expect_err(name);
             let kind = error.kind();
-            // Without a body, what is not TLS is told as the end of a handshake, and is in doubt.
+            // Without a body, data that is not TLS is reported as a failed handshake, in doubt.
             let has_body = !matches!(operation, Operation::Revoke | Operation::Delete);
-            let is_told_as_sent = matches!(kind, ErrorKind::Transport | ErrorKind::Response);
-            assert!(is_told_as_sent || !has_body, "{operation:?}, {name}: {kind:?} {error}");
+            let is_reported_as_sent = matches!(kind, ErrorKind::Transport | ErrorKind::Response);
+            assert!(is_reported_as_sent || !has_body, "{operation:?}, {name}: {kind:?} {error}");
             assert!(error.is_in_doubt(), "{operation:?}, {name}: {error}");
             assert!(!operation.is_create() || error.attempts() == 1, "{name}: {error}");
             let requests = server.requests().len();
@@ -89,13 +88,13 @@ fn what_a_tls_server_received_is_in_doubt() {
     }
 }
 
-/// With TLS 1.3, the alert comes once the request was sent: it may have been processed.
+/// With TLS 1.3, the alert arrives after the request was sent, which may have been processed.
 #[test]
-fn tls_server_that_requires_a_client_certificate_is_named() {
+fn tls_server_that_requires_a_client_certificate_is_reported() {
     let authority = Authority::new();
     let server = Server::with_tls(authority.server_that_wants_certificates(), |connection| {
         assert!(connection.request().is_none());
-        // Takes in what the client has sent in the meantime.
+        // Reads what the client has sent in the meantime.
         connection.stall();
     });
     let client = hurried(&server).agent(authority.agent()).build().unwrap();
@@ -108,9 +107,9 @@ fn tls_server_that_requires_a_client_certificate_is_named() {
     }
 }
 
-/// Resets the connection: closing it with bytes unread does that.
+/// Closing a connection with unread data resets it.
 #[test]
-fn what_a_server_received_and_reset_is_in_doubt() {
+fn request_that_was_received_before_a_reset_is_in_doubt() {
     for operation in Operation::ALL {
         let server = Server::scripted(|connection| drop(connection.leave_unread()));
         for agent in [None, Some(ureq::agent())] {
@@ -127,8 +126,8 @@ fn what_a_server_received_and_reset_is_in_doubt() {
     }
 }
 
-/// Before the handshake is over nothing can have been sent. Without a body that cannot be known for sure: the
-/// text is the same, and the doubt is told.
+/// Nothing can be sent before the handshake is over. Without a body the client cannot be sure of that: the
+/// text is the same, but the error is in doubt.
 #[test]
 fn tls_handshake_that_fails_sends_nothing() {
     let failures: [(&str, &'static [u8]); 4] = [
@@ -139,7 +138,7 @@ fn tls_handshake_that_fails_sends_nothing() {
     ];
     for (name, bytes) in failures {
         let server = Server::scripted(move |connection| {
-            // The client's hello, or its beginning.
+            // The client's hello, or the first part of it.
             let _ = connection.tcp().read(&mut [0; 4096]);
             connection.send(bytes);
         });
@@ -164,11 +163,11 @@ fn tls_handshake_that_fails_sends_nothing() {
 }
 
 #[test]
-fn a_certificate_that_is_wrong_is_named_once() {
+fn tls_certificate_that_is_invalid_is_reported_and_not_retried() {
     let authority = Authority::new();
     for flaw in [Flaw::OtherHost, Flaw::Expired, Flaw::NotYetValid, Flaw::UnknownIssuer] {
         let server = Server::with_tls(authority.server(flaw), respond_well);
-        // The client's own agent knows none of the authorities made here.
+        // The client's own agent does not trust this test's authorities.
         let unknown = flaw == Flaw::UnknownIssuer;
         let agents = [Some(authority.agent()), None];
         for agent in agents.into_iter().take(if unknown { 2 } else { 1 }) {
@@ -185,7 +184,7 @@ fn a_certificate_that_is_wrong_is_named_once() {
                 assert_eq!(told, (ErrorKind::Connection, 1, false), "{flaw:?} {error}");
                 let text = problem(&error);
                 assert!(text.contains("certificate"), "{flaw:?} {error}");
-                // The remedy, where it is one of the client's settings.
+                // The remedy, if it is one of the client's settings.
                 assert!(!unknown || text.contains("root"), "{flaw:?} {error}");
                 assert!(!text.contains("check the endpoint, the network"), "{flaw:?} {error}");
                 assert_eq!(server.connections() - before, 1, "{flaw:?} {error}");
@@ -195,7 +194,7 @@ fn a_certificate_that_is_wrong_is_named_once() {
     }
 }
 
-/// A client of a resource that is reached through this proxy.
+/// A client that reaches its resource through this proxy.
 fn through(proxy: &Server, timeout: Duration) -> CommunicationIdentityClient {
     let proxy = Proxy::new(&format!("http://user:pw@127.0.0.1:{}", proxy.port())).unwrap();
     let agent = Agent::config_builder().proxy(Some(proxy)).build().new_agent();
@@ -208,7 +207,7 @@ fn through(proxy: &Server, timeout: Duration) -> CommunicationIdentityClient {
 }
 
 #[test]
-fn a_proxy_that_wants_credentials_is_named_once() {
+fn proxy_that_requires_a_login_is_reported_and_not_retried() {
     for response in [
         "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"x\"\r\nConnection: close\r\n\r\n<html>",
@@ -228,7 +227,7 @@ fn a_proxy_that_wants_credentials_is_named_once() {
 }
 
 #[test]
-fn what_a_proxy_refuses_was_not_sent() {
+fn proxy_rejection_leaves_nothing_in_doubt() {
     for response in [
         "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 6\r\n\r\n<html>",
@@ -245,9 +244,9 @@ fn what_a_proxy_refuses_was_not_sent() {
     }
 }
 
-/// Whether it comes from the proxy may not be known: it is enough to be careful.
+/// The client may not know that the proxy is at fault, so it must assume that the request was sent.
 #[test]
-fn a_proxy_that_is_broken_makes_nothing_twice() {
+fn proxy_that_is_broken_never_causes_a_second_create() {
     for response in ["HTTP/1.1 20", "garbage\r\n\r\n", ""] {
         let proxy = Server::answering(response);
         let client = through(&proxy, Duration::from_secs(5));
@@ -259,14 +258,14 @@ fn a_proxy_that_is_broken_makes_nothing_twice() {
     }
 }
 
-/// Each response ends its connection, so each create makes a handshake.
+/// The server closes each connection after its response, so each create needs a handshake.
 #[test]
-fn sessions_are_resumed() {
+fn tls_sessions_are_resumed() {
     const CALLS: usize = 10;
     let authority = Authority::new();
     for policy in [
         RetryPolicy::none(),
-        // Below the timeout.
+        // A deadline below the timeout.
         RetryPolicy::none().deadline(Duration::from_secs(20)),
     ] {
         {
