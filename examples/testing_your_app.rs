@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_guest_can_call_until_seen_off() -> AnyResult {
+    fn invite_lets_a_guest_call_until_seen_off() -> AnyResult {
         let emulator = Emulator::start()?;
         let client =
             CommunicationIdentityClient::from_connection_string(&emulator.connection_string())?;
@@ -79,12 +79,14 @@ mod tests {
     }
 
     #[test]
-    fn no_guest_is_left_behind_when_the_token_fails() -> AnyResult {
+    fn invite_leaves_no_guest_behind_when_the_token_fails() -> AnyResult {
         let emulator = Emulator::start()?;
         emulator.inject(Fault::respond(400).on(Operation::Issue));
         let client =
             CommunicationIdentityClient::from_connection_string(&emulator.connection_string())?;
         assert!(Guest::invite(&client).is_err() && emulator.users().is_empty());
+        // A fault that never struck would make this test pass for the wrong reason.
+        assert!(emulator.pending_faults().is_empty());
         // The emulator has recorded what the application sent.
         assert!(
             emulator.requests().iter().map(RecordedRequest::method).eq(["POST", "POST", "DELETE"])

@@ -11,7 +11,7 @@ pub(super) mod words;
 /// [`EmulatorBuilder::fault`](super::EmulatorBuilder::fault).
 ///
 /// A fault applies to the next request, unless [`times`](Self::times), [`every`](Self::every),
-/// [`on`](Self::on) and [`for_user`](Self::for_user) select others. It can also be [parsed](Self::from_str)
+/// [`on`](Self::on) and [`for_user`](Self::for_user) select others. It can also be [parsed](#impl-FromStr-for-Fault)
 /// from words.
 ///
 /// # Examples

@@ -24,24 +24,24 @@
 //!
 //! # Differences from the real service
 //!
-//! - Access tokens have the claims of real ones, but are signed with HS256 under the emulator's
-//!   access key.
+//! - Access tokens have the claims of real ones, and `jti` besides, so that no two are the same text. They
+//!   are signed with HS256 under the emulator's access key.
 //! - Where the service's behavior is not public, the emulator's is a choice. The source marks each
-//!   with a comment that begins with `Ours:`.
-//! - Teams extension and Entra calls are not emulated, nor are the api-versions
-//!   2020-07-20-preview1, 2021-03-31-preview1 and 2025-04-01-preview. 2025-03-31-preview only issues
-//!   tokens: the service advertises it nowhere else.
-//! - The host may be signed with or without its port, as Java's client signs it. Dates in lower case
-//!   are refused.
+//!   with a comment that begins with `Ours:`. One that clients meet: a body whose `Content-Type` is not
+//!   `application/json`, such as the `text/plain` of a tutorial, is refused with status 415.
+//! - Teams extension and Entra calls are not emulated, nor are custom ids and the api-versions
+//!   2020-07-20-preview1, 2021-03-31-preview1, 2025-03-02-preview and 2025-04-01-preview. 2025-03-31-preview
+//!   only issues tokens: the service advertises it nowhere else.
+//! - The host may be signed with or without its port, as Java's client signs it. Dates in lower case, and
+//!   `SignedHeaders` in another letter case than the documented one, are refused.
+//! - Revoking takes effect at once. Members of JSON objects may come in another order.
 //! - All state is in memory and ends with the [`Emulator`].
 //!
 //! # Requests to the emulator itself
 //!
-//! Tests in other languages reach it by two requests, which need no signature and are neither
-//! counted nor struck by faults. `POST /emulator/reset` does what [`Emulator::reset`] does.
-//! `GET /emulator/state` returns the number of requests by operation and all users with their valid
-//! tokens:
-//! `{"requests":{"create":1,…},"users":[{"id":"8:acs:…","tokens":[{"scopes":["chat"],"expiresOn":"…"}]}]}`.
+//! Tests in other languages have most methods of [`Emulator`] as requests under `/emulator/`; the guide has
+//! [a table](crate::guide::testing#control). They need no signature, and are neither counted nor struck by
+//! faults.
 
 use std::fmt;
 use std::io;

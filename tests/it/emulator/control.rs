@@ -179,3 +179,33 @@ fn control_takes_names_that_are_not_public_over_a_network() {
     }
     assert_eq!(status("example.com"), 403);
 }
+
+/// Each `curl` line of the guide's table, on one emulator and in order.
+#[cfg(unix)]
+#[test]
+fn control_lines_of_the_guide_work() {
+    use std::process::Command;
+
+    const GUIDE: &str = include_str!("../../../src/guide/testing.md");
+
+    if Command::new("curl").arg("--version").output().is_err() {
+        return;
+    }
+    let emulator = Emulator::start().unwrap();
+    let rows = GUIDE.lines().filter(|line| line.starts_with('|') && line.contains("$E/emulator/"));
+    let lines: Vec<&str> = rows.map(|row| row.split('`').rev().nth(1).unwrap()).collect();
+    assert_eq!(lines.len(), 7);
+    for line in lines {
+        let line = line.replacen("curl ", "curl --fail --silent --show-error --max-time 60 ", 1);
+        let output =
+            Command::new("sh").args(["-c", &line]).env("E", emulator.endpoint()).output().unwrap();
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        match line.rsplit('/').next().unwrap() {
+            "faults" => assert_eq!(emulator.pending_faults()[0].to_string(), "create:503*2"),
+            "users" => assert_eq!(emulator.users(), ["8:acs:alice"]),
+            "reset" => assert!(emulator.users().is_empty()),
+            "health" | "state" => assert!(output.stdout.starts_with(b"{\"pendingFaults\":")),
+            _ => {}
+        }
+    }
+}
