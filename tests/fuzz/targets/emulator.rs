@@ -74,9 +74,14 @@ fuzz_target!(|input: &[u8]| {
     assert!(!received.windows(KEY.len()).any(|window| window == KEY.as_bytes()));
     // What a HEAD gets has the length of a body, and none.
     let bodiless = sent.windows(4).any(|window| window == b"HEAD");
+    // A request to the emulator itself may have made it fail on purpose, so another takes its place.
+    let controls = sent.windows(9).any(|window| window == b"/emulator");
+    if controls {
+        setting.inputs = INPUTS;
+    }
     if whole && ended && !bodiless {
         let statuses = statuses(&received);
-        assert!(!statuses.contains(&500), "{statuses:?}");
+        assert!(controls || !statuses.contains(&500), "{statuses:?}");
         // A request that is too large is refused, and ends its connection.
         let is_cut = matches!(statuses.last(), Some(413 | 431));
         let all = |count| count == statuses.len() || is_cut && count > statuses.len();

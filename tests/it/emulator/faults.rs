@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use acs_identity::emulator::{Emulator, Fault, Operation, RecordedRequest};
 
-use super::{Response, connect, create, encoded, exchange, post};
+use super::{Response, VERSION, call, connect, create, encoded, exchange, post};
 use crate::support::until;
 
 fn try_create(emulator: &Emulator) -> io::Result<Response> {
@@ -76,6 +76,36 @@ fn fault_waits_for_its_operation() {
     let path = format!("/identities/{}/:revokeAccessTokens", encoded(&create(&emulator)));
     assert_eq!(post(&path, "").send(&emulator).status, 500);
     assert_eq!(post(&path, "").send(&emulator).status, 204);
+}
+
+#[test]
+fn fault_for_a_user_strikes_no_other() {
+    let emulator = Emulator::start().unwrap();
+    let [first, second] = [create(&emulator), create(&emulator)];
+    emulator.inject(Fault::respond(503).on(Operation::Delete).for_user(&second));
+    let delete = |id: &str| {
+        let target = format!("/identities/{}?{VERSION}", encoded(id));
+        call("DELETE", target, "").send(&emulator).status
+    };
+    assert_eq!([delete(&first), delete(&second), delete(&second)], [204, 503, 204]);
+}
+
+/// A mistaken test is one whose fault never strikes.
+#[test]
+fn fault_is_pending_until_it_strikes() {
+    let emulator = Emulator::builder().fault("issue:500%1".parse().unwrap()).start().unwrap();
+    emulator.inject(Fault::respond(503).on(Operation::Create).times(2));
+    let pending = || emulator.pending_faults().iter().map(Fault::to_string).collect::<Vec<_>>();
+    assert_eq!(pending(), ["issue:500%1", "create:503*2"]);
+    for _ in 0..2 {
+        assert_eq!(pending().len(), 2);
+        assert_eq!(try_create(&emulator).unwrap().status, 503);
+    }
+    assert_eq!(pending(), ["issue:500%1"]);
+    let issue = post("/identities/8%3Aacs%3Aa/:issueAccessToken", "");
+    assert_eq!(issue.send(&emulator).status, 500);
+    assert!(pending().is_empty());
+    assert_eq!(issue.send(&emulator).status, 500, "it goes on");
 }
 
 #[test]
