@@ -122,7 +122,7 @@ fn control_request_with_a_mistake_is_told_what_there_is() {
             assert_refused(&control(&emulator, "POST", path, body), 400, problem);
         }
     }
-    let problem = "there are GET /emulator/health and state, and POST /emulator/clock, expire-tokens, faults, reset and users";
+    let problem = "not a request that the emulator takes: use GET /emulator/health or state, or POST /emulator/clock, expire-tokens, faults, reset or users";
     for (method, path) in [("GET", "reset"), ("POST", "state"), ("GET", ""), ("POST", "Faults")] {
         assert_refused(&control(&emulator, method, path, ""), 404, problem);
     }
