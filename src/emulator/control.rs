@@ -21,8 +21,10 @@ pub(super) fn respond(live: &mut Live, request: &Request) -> Result<Option<Respo
     let Some(command) = request.path().strip_prefix("/emulator") else { return Ok(None) };
     refuse_web_pages(request)?;
     match (request.method.as_str(), command.trim_matches('/')) {
-        ("GET", "health") => return Ok(Some(Response::json(200, health(live).to_string()))),
-        ("GET", "state") => return Ok(Some(Response::json(200, state(live).to_string()))),
+        ("GET" | "HEAD", "health") => {
+            return Ok(Some(Response::json(200, health(live).to_string())));
+        }
+        ("GET" | "HEAD", "state") => return Ok(Some(Response::json(200, state(live).to_string()))),
         ("POST", "clock") => {
             let times = each(request, parse_time)?;
             live.advance_clock(times.into_iter().fold(Duration::ZERO, Duration::saturating_add));
