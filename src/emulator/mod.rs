@@ -259,12 +259,11 @@ impl Emulator {
     ) {
         // Ours: the real access token ends with the Entra token. What a test registers need not be
         // one, so there is nothing to read.
+        let (token, app_id, object_id) = (token.into(), app_id.into(), user_object_id.into());
         let mut live = self.live();
         let now = live.now();
         let expires_on = now.checked_add(ENTRA_TOKEN_LIFE).unwrap_or(now);
-        let (app_id, object_id) = (app_id.into(), user_object_id.into());
-        let user = TeamsUser { app_id, object_id, expires_on };
-        live.service.entra_tokens.insert(token.into(), user);
+        live.service.entra_tokens.insert(token, TeamsUser { app_id, object_id, expires_on });
     }
 
     /// Makes all operations accept `Authorization: Bearer` with this token in place of a signature.

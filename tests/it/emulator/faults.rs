@@ -33,6 +33,21 @@ fn fault_respond_replaces_the_service() {
 }
 
 #[test]
+fn fault_words_with_a_time_send_the_header_that_can_carry_it() {
+    let emulator = Emulator::start().unwrap();
+    for (words, headers) in [
+        ("create:429=7s", [Some("7"), None]),
+        ("create:503=250ms", [None, Some("250")]),
+        ("create:503=1500ms", [None, Some("1500")]),
+    ] {
+        emulator.inject(words.parse().unwrap());
+        let response = try_create(&emulator).unwrap();
+        let sent = ["Retry-After", "retry-after-ms"].map(|name| response.header(name));
+        assert_eq!(sent, headers, "{words}");
+    }
+}
+
+#[test]
 fn fault_respond_may_follow_the_processing_and_replace_the_date() {
     let emulator = Emulator::start().unwrap();
     emulator.inject(Fault::respond(500).header("date", "yesterday").after_processing());
