@@ -49,11 +49,6 @@ impl Authentication {
         self.offset != 0
     }
 
-    /// Whether [`recover`](Self::recover) changed the authentication.
-    pub(crate) fn has_recovered(&self) -> bool {
-        self.recovered
-    }
-
     /// Adds the headers that authenticate a request sent now.
     pub(crate) fn authenticate(
         &mut self,

@@ -108,6 +108,8 @@ impl<'a> Call<'a> {
         decode: impl Fn(&Response) -> Result<T, String>,
     ) -> Result<T, Error> {
         let mut new_connection = self.operation.creates_user() && self.core.has_lost_create();
+        // Without the additional attempt after a 401.
+        let mut number = 1;
         loop {
             let error = match self.attempt(new_connection, &decode) {
                 Ok(value) => return Ok(value),
@@ -127,14 +129,15 @@ impl<'a> Call<'a> {
                 // The error is the service's own, so it accepted the signature.
                 self.keep_offset();
             }
-            let number = self.counted_attempts();
             let policy = &self.core.retry_policy;
             let delay =
                 if is_unauthenticated && self.authentication.recover(self.core.clock_correction) {
                     Duration::ZERO
                 } else if policy.allows_retry(number, &error, !self.operation.creates_user()) {
                     let jitter = u32::try_from(random_u64() % 401).unwrap_or_default();
-                    policy.delay(number, error.retry_after(), jitter)
+                    let delay = policy.delay(number, error.retry_after(), jitter);
+                    number += 1;
+                    delay
                 } else {
                     return Err(self.conclude(error));
                 };
@@ -288,11 +291,6 @@ impl<'a> Call<'a> {
         if let Some(offset) = self.authentication.measured_offset() {
             self.core.clock_offset.store(offset, Ordering::Relaxed);
         }
-    }
-
-    /// Returns the number of attempts, without the additional one after a 401.
-    fn counted_attempts(&self) -> u32 {
-        self.attempts - u32::from(self.authentication.has_recovered())
     }
 
     fn elapsed(&self) -> Duration {
