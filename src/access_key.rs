@@ -14,7 +14,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
-use ureq::http::{HeaderName, HeaderValue, header};
 
 use crate::error::Error;
 use crate::timestamp::http_date;
@@ -23,9 +22,6 @@ const CONTENT_HASH_OF_NOTHING: &str = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSu
 const AUTHORIZATION: &str =
     "HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature=";
 const BASE64_OF_32_BYTES: usize = 44;
-
-const X_MS_DATE: HeaderName = HeaderName::from_static("x-ms-date");
-const X_MS_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-ms-content-sha256");
 
 /// An access key of an ACS resource, decoded once and never shown again.
 ///
@@ -203,26 +199,22 @@ impl fmt::Debug for AccessKey {
 
 impl SignedHeaders {
     /// Returns the value of `x-ms-date`, such as `Wed, 13 Apr 2022 18:09:12 GMT`.
-    #[must_use]
     pub fn date(&self) -> &str {
         &self.date
     }
 
     /// Returns the value of `x-ms-content-sha256`: the base64 of the body's SHA-256.
-    #[must_use]
     pub fn content_hash(&self) -> &str {
         &self.content_hash
     }
 
     /// Returns the value of `authorization`. Anyone who sees it can send this one request while its date
     /// is fresh.
-    #[must_use]
     pub fn authorization(&self) -> &str {
         &self.authorization
     }
 
     /// Returns the names, in lower case, and values of all three headers.
-    #[must_use]
     pub fn headers(&self) -> [(&'static str, &str); 3] {
         [
             ("x-ms-date", &self.date),
@@ -231,17 +223,13 @@ impl SignedHeaders {
         ]
     }
 
-    /// Converts the headers without copies. `None` if HTTP cannot carry a value, which cannot happen.
-    pub(crate) fn into_values(self) -> Option<[(HeaderName, HeaderValue); 3]> {
-        let content_hash = match self.content_hash {
-            Cow::Borrowed(hash) => HeaderValue::from_static(hash),
-            Cow::Owned(hash) => hash.try_into().ok()?,
-        };
-        Some([
-            (X_MS_DATE, self.date.try_into().ok()?),
-            (X_MS_CONTENT_SHA256, content_hash),
-            (header::AUTHORIZATION, self.authorization.try_into().ok()?),
-        ])
+    /// The same as [`headers`](Self::headers), without copies.
+    pub(crate) fn into_headers(self) -> [(&'static str, String); 3] {
+        [
+            ("x-ms-date", self.date),
+            ("x-ms-content-sha256", self.content_hash.into_owned()),
+            ("authorization", self.authorization),
+        ]
     }
 }
 

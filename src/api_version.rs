@@ -37,7 +37,6 @@ impl ApiVersion {
     pub const V2026_09_23: Self = Self(Cow::Borrowed("2026-09-23"));
 
     /// Returns the text that is sent.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }

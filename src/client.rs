@@ -1,6 +1,6 @@
 //! The client: how it is created, and how it makes a call. Its operations are in `operations`.
 
-use std::ffi::OsStr;
+use std::env::VarError;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
@@ -11,7 +11,6 @@ use crate::client::call::{Call, Core};
 use crate::connection_string::ConnectionString;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
-use crate::http::members::Malformed;
 use crate::http::response::Response;
 use crate::operation::Operation;
 use crate::report::CallReport;
@@ -85,18 +84,14 @@ impl CommunicationIdentityClient {
         const SET_IT: &str =
             "set it to the connection string on the portal's Keys page, or to an emulator's";
 
-        let value = std::env::var_os(CONNECTION_STRING);
-        let problem = match value.as_deref().map(OsStr::to_str) {
-            None => format!("is not set: {SET_IT}"),
-            Some(Some("")) => format!("is empty: {SET_IT}"),
-            Some(Some(text)) => {
+        let problem = match std::env::var(CONNECTION_STRING) {
+            Ok(text) if !text.is_empty() => {
                 let named = |why| Error::invalid_input(format!("{CONNECTION_STRING}: {why}"));
-                return Self::builder_from_connection_string(text).map_err(named)?.build();
+                return Self::builder_from_connection_string(&text).map_err(named)?.build();
             }
-            Some(None) => {
-                "is not valid UTF-8: copy the connection string again from the portal's Keys page"
-                    .to_owned()
-            }
+            Ok(_) => format!("is empty: {SET_IT}"),
+            Err(VarError::NotPresent) => format!("is not set: {SET_IT}"),
+            Err(VarError::NotUnicode(_)) => format!("is not valid UTF-8: {SET_IT}"),
         };
         Err(Error::invalid_input(format!("{CONNECTION_STRING} {problem}")))
     }
@@ -194,7 +189,6 @@ impl CommunicationIdentityClient {
     }
 
     /// Returns the endpoint of the resource.
-    #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         &self.core.endpoint
     }
@@ -203,7 +197,6 @@ impl CommunicationIdentityClient {
     /// of this machine, 0 if no correction was needed so far.
     ///
     /// See [`CommunicationIdentityClientBuilder::clock_correction`].
-    #[must_use]
     pub fn clock_offset_seconds(&self) -> i64 {
         self.core.clock_offset()
     }
@@ -264,7 +257,7 @@ impl CommunicationIdentityClient {
     fn call<T>(
         &self,
         operation: &Operation,
-        decode: impl Fn(&Response) -> Result<T, Malformed>,
+        decode: impl Fn(&Response) -> Result<T, String>,
     ) -> Result<T, Error> {
         let mut call = Call::new(&self.core, operation);
         let result = call.run(decode);

@@ -30,13 +30,11 @@ pub struct ConnectionString {
 
 impl ConnectionString {
     /// Returns the `endpoint` part.
-    #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
     /// Returns the `accesskey` part.
-    #[must_use]
     pub fn access_key(&self) -> &AccessKey {
         &self.access_key
     }
@@ -45,7 +43,6 @@ impl ConnectionString {
     ///
     /// To create a client, see
     /// [`builder_from_connection_string`](crate::CommunicationIdentityClient::builder_from_connection_string).
-    #[must_use]
     pub fn into_parts(self) -> (Endpoint, AccessKey) {
         (self.endpoint, self.access_key)
     }

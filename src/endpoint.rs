@@ -33,7 +33,6 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// Returns the host as it is signed and sent: with the port unless it is the scheme's default.
-    #[must_use]
     pub fn host(&self) -> &str {
         let scheme = if self.https { "https://" } else { "http://" };
         self.url.strip_prefix(scheme).unwrap_or_default()
@@ -120,19 +119,14 @@ fn rejected(why: &str) -> Error {
 }
 
 fn split_port(authority: &str) -> Result<(&str, Option<u16>), Error> {
-    let address_end = authority.rfind(']').unwrap_or_default();
-    let (address, tail) = authority.split_at(address_end);
-    let Some(colon) = tail.find(':') else {
-        return Ok((authority, None));
-    };
-    let (host, port) = authority.split_at(address.len() + colon);
-    let digits = port.trim_start_matches(':');
-    let valid = digits.bytes().all(|byte| byte.is_ascii_digit());
-    match digits.parse::<u16>() {
-        Ok(number) if valid && number > 0 && port.len() == digits.len() + 1 => {
-            Ok((host, Some(number)))
+    match authority.rsplit_once(':') {
+        // The last colon of an IPv6 address stands within its brackets.
+        Some((host, port)) if !port.ends_with(']') => {
+            let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+            let number = port.parse().ok().filter(|number| is_number && *number > 0);
+            Ok((host, Some(number.ok_or_else(|| rejected("has an invalid port"))?)))
         }
-        _ => Err(rejected("has an invalid port")),
+        _ => Ok((authority, None)),
     }
 }
 
@@ -163,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accepted_endpoints_have_one_form() {
+    fn endpoint_has_one_form() {
         for (url, canonical) in [
             ("https://contoso.communication.azure.com", "https://contoso.communication.azure.com"),
             (" https://Contoso.Example.com/\r\n", "https://contoso.example.com"),
@@ -185,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn rejected_endpoints_say_why() {
+    fn endpoint_rejections_say_why() {
         for (url, why) in [
             ("", "is empty"),
             ("contoso.communication.azure.com", "has no scheme"),
@@ -204,9 +198,9 @@ mod tests {
             ("https://a:0", "has an invalid port"),
             ("https://a:+1", "has an invalid port"),
             ("https://a:65536", "has an invalid port"),
-            ("https://a::1", "has an invalid port"),
+            ("https://a::1", "has an invalid host name"),
             ("https://[::g]", "has an invalid IPv6 address"),
-            ("https://[::1", "has an invalid port"),
+            ("https://[::1", "has an invalid host name"),
         ] {
             let error = url.parse::<Endpoint>().unwrap_err().to_string();
             let expected =
@@ -216,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_is_for_loopback_only() {
+    fn endpoint_with_plain_http_is_for_loopback_only() {
         for url in ["http://contoso.communication.azure.com", "http://10.0.0.1", "http://128.0.0.1"]
         {
             let error = url.parse::<Endpoint>().unwrap_err().to_string();
@@ -229,7 +223,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn reading_is_idempotent_and_never_panics(url in "\\PC*|https?://[\\[\\]a-z0-9:./@?#%]{0,30}") {
+        fn endpoint_parsing_is_idempotent_and_never_panics(url in "\\PC*|https?://[\\[\\]a-z0-9:./@?#%]{0,30}") {
             if let Ok(endpoint) = url.parse::<Endpoint>() {
                 prop_assert_eq!(endpoint.to_string().parse::<Endpoint>().unwrap(), endpoint);
             }

@@ -18,9 +18,10 @@ type Source = Arc<dyn StdError + Send + Sync>;
 /// # Examples
 ///
 /// ```
-/// use acs_identity::ErrorKind;
+/// use acs_identity::{AccessKey, ErrorKind};
 ///
-/// assert_eq!(ErrorKind::Connection.to_string(), "connection");
+/// let error = "".parse::<AccessKey>().unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::InvalidInput);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -42,20 +43,6 @@ pub enum ErrorKind {
     /// The response cannot be used: it is not valid HTTP, or reports success without what the operation
     /// returns. The service may have processed the request.
     Response,
-}
-
-impl fmt::Display for ErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::InvalidInput => "invalid input",
-            Self::Credential => "credential",
-            Self::Connection => "connection",
-            Self::Timeout => "timeout",
-            Self::Transport => "transport",
-            Self::Service => "service",
-            Self::Response => "response",
-        })
-    }
 }
 
 /// The error of every function in this crate.
@@ -104,56 +91,47 @@ pub(crate) struct Inner {
 
 impl Error {
     /// Returns the kind of failure.
-    #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.inner.kind
     }
 
     /// Returns the HTTP status of the last attempt, if it got a response.
-    #[must_use]
     pub fn status(&self) -> Option<u16> {
         self.call()?.status()
     }
 
     /// Returns the service's error code, such as `IdentityNotOwned` or `ValidationError`.
-    #[must_use]
     pub fn code(&self) -> Option<&str> {
         self.inner.code.as_deref()
     }
 
     /// Returns the service's message, shortened to 200 characters. Anything that may be a key or a token
     /// (40 characters or more without a space) is redacted; user ids are not.
-    #[must_use]
     pub fn message(&self) -> Option<&str> {
         self.inner.message.as_deref()
     }
 
     /// Returns the part of the request that the service rejected, such as `ExpiresInMinutes`.
-    #[must_use]
     pub fn target(&self) -> Option<&str> {
         self.inner.target.as_deref()
     }
 
     /// Returns the `MS-CV` header of the last response, which Microsoft's support asks for.
-    #[must_use]
     pub fn ms_cv(&self) -> Option<&str> {
         self.call()?.ms_cv()
     }
 
     /// Returns the `X-Azure-Ref` header of the last response, which Azure Front Door adds.
-    #[must_use]
     pub fn azure_ref(&self) -> Option<&str> {
         self.call()?.azure_ref()
     }
 
     /// Returns the `x-ms-client-request-id` header that all attempts of the call carried.
-    #[must_use]
     pub fn client_request_id(&self) -> Option<&str> {
         self.call().map(CallReport::client_request_id)
     }
 
     /// Returns the delay that the service asked for before the next attempt.
-    #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.inner.retry_after
     }
@@ -161,7 +139,6 @@ impl Error {
     /// Returns the id of a user that was created although the call failed.
     ///
     /// Use or delete that user: users cannot be listed, so the id is nowhere else.
-    #[must_use]
     pub fn created_user_id(&self) -> Option<&str> {
         self.inner.created_user_id.as_deref()
     }
@@ -170,7 +147,6 @@ impl Error {
     ///
     /// If the call was to create a user, an orphaned user may exist, with an id that is unknown. Every
     /// other call can be repeated without harm.
-    #[must_use]
     pub fn is_in_doubt(&self) -> bool {
         self.inner.is_in_doubt
     }
@@ -180,19 +156,16 @@ impl Error {
     /// True for the failures that the client itself [retries](crate::RetryPolicy): a service that is
     /// throttled, busy or cannot be reached. False for those that need a change first, such as a
     /// rejected key, an untrusted certificate or a proxy that requires a login.
-    #[must_use]
     pub fn is_transient(&self) -> bool {
         self.inner.is_transient
     }
 
     /// Returns how many attempts the call made; 0 if it failed before the first.
-    #[must_use]
     pub fn attempts(&self) -> u32 {
         self.call().map_or(0, CallReport::attempts)
     }
 
     /// Returns how long the call took, including the backoff between attempts.
-    #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.call().map_or(Duration::ZERO, CallReport::elapsed)
     }

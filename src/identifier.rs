@@ -122,7 +122,6 @@ impl CommunicationIdentifier {
     ///
     /// assert!(CommunicationIdentifier::from("4:anonymous").is_anonymous_phone_number());
     /// ```
-    #[must_use]
     pub fn is_anonymous_phone_number(&self) -> bool {
         matches!(self, Self::PhoneNumber { phone_number } if phone_number == "anonymous")
     }
@@ -137,7 +136,6 @@ impl CommunicationIdentifier {
     ///
     /// assert_eq!(CommunicationIdentifier::from("4:14255550121_123").asserted_id(), Some("123"));
     /// ```
-    #[must_use]
     pub fn asserted_id(&self) -> Option<&str> {
         let Self::PhoneNumber { phone_number } = self else { return None };
         let (_, id) = phone_number.rsplit_once('_')?;

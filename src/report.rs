@@ -49,55 +49,46 @@ pub struct CallReport {
 
 impl CallReport {
     /// Returns the name of the client's method, such as `issue_token`.
-    #[must_use]
     pub fn operation(&self) -> &'static str {
         self.operation
     }
 
     /// Returns whether the call succeeded.
-    #[must_use]
     pub fn succeeded(&self) -> bool {
         self.error.is_none()
     }
 
     /// Returns the error that the caller receives, if the call failed.
-    #[must_use]
     pub fn error(&self) -> Option<&Error> {
         self.error.as_ref()
     }
 
     /// Returns the HTTP status of the last attempt, if it got a response.
-    #[must_use]
     pub fn status(&self) -> Option<u16> {
         self.status
     }
 
     /// Returns how many attempts the call made; 0 if it failed before the first.
-    #[must_use]
     pub fn attempts(&self) -> u32 {
         self.attempts
     }
 
     /// Returns how long the call took, including the backoff between attempts.
-    #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.elapsed
     }
 
     /// Returns the `x-ms-client-request-id` that all attempts carried.
-    #[must_use]
     pub fn client_request_id(&self) -> &str {
         &self.client_request_id
     }
 
     /// Returns the `MS-CV` header of the last response.
-    #[must_use]
     pub fn ms_cv(&self) -> Option<&str> {
         self.ms_cv.as_deref()
     }
 
     /// Returns the `X-Azure-Ref` header of the last response.
-    #[must_use]
     pub fn azure_ref(&self) -> Option<&str> {
         self.azure_ref.as_deref()
     }

@@ -40,13 +40,11 @@ pub struct AccessToken {
 
 impl AccessToken {
     /// Returns the text of the token: a secret until it expires or is revoked.
-    #[must_use]
     pub fn token(&self) -> &str {
         &self.token
     }
 
     /// Returns when the token expires, as stated in the response; the token itself is never decoded.
-    #[must_use]
     #[doc(alias = "expires_at")]
     pub fn expires_on(&self) -> SystemTime {
         self.expires_on
@@ -54,7 +52,6 @@ impl AccessToken {
 
     /// Returns when the token expires as the text in the response: RFC 3339, such as
     /// `2023-06-28T07:30:12.7039383+00:00`.
-    #[must_use]
     pub fn expires_on_text(&self) -> &str {
         &self.expires_on_text
     }
@@ -74,13 +71,11 @@ impl AccessToken {
     /// assert!(token.expires_within(Duration::from_secs(25 * 60 * 60), now));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[must_use]
     pub fn is_expired(&self, now: SystemTime) -> bool {
         self.expires_within(Duration::ZERO, now)
     }
 
     /// Returns whether the token expires within `duration` of `now`, or already has.
-    #[must_use]
     pub fn expires_within(&self, duration: Duration, now: SystemTime) -> bool {
         self.expires_on.duration_since(now).is_ok_and(|left| left <= duration)
             || self.expires_on <= now
@@ -132,7 +127,6 @@ impl TokenScope {
     pub const VOIP_JOIN: Self = Self(Cow::Borrowed("voip.join"));
 
     /// Returns the text that is sent.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }

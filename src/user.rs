@@ -38,7 +38,6 @@ pub struct CommunicationUserIdentifier(String);
 
 impl CommunicationUserIdentifier {
     /// Returns the text of the id, unchanged.
-    #[must_use]
     #[doc(alias = "id")]
     #[doc(alias = "raw_id")]
     #[doc(alias = "communication_user_id")]

@@ -20,6 +20,7 @@ mod process;
 #[allow(dead_code, reason = "one process is enough")]
 #[path = "bench/server.rs"]
 mod server;
+#[allow(dead_code, reason = "TLS is only timed")]
 #[path = "bench/sides.rs"]
 mod sides;
 #[allow(dead_code, reason = "base64 is ours to avoid")]

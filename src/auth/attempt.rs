@@ -1,8 +1,8 @@
 //! Authenticates the attempts of one call, and recovers from a 401.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ureq::http::{HeaderMap, HeaderValue, header};
+use ureq::http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::access_key::RequestToSign;
 use crate::auth::credential::{Credential, Kind};
@@ -65,10 +65,13 @@ impl Authentication {
         match self.credential.kind() {
             Kind::Key(key) => {
                 let signed = key.sign(request, service_time(now(), self.offset))?;
-                let values = signed.into_values().ok_or_else(|| {
-                    Error::invalid_input("the signature cannot be written as HTTP")
-                })?;
-                headers.extend(values);
+                for (name, value) in signed.into_headers() {
+                    let value = HeaderValue::try_from(value).map_err(|error| {
+                        Error::invalid_input("the signature cannot be written as HTTP")
+                            .with_source(error)
+                    })?;
+                    headers.insert(HeaderName::from_static(name), value);
+                }
             }
             Kind::Bearer(bearer) => {
                 let header = bearer.header(now, max_wait)?;
@@ -86,12 +89,8 @@ impl Authentication {
         received: SystemTime,
         date: Option<SystemTime>,
     ) {
-        let round_trip = received.duration_since(sent).unwrap_or_default();
-        let middle = sent.checked_add(round_trip / 2).unwrap_or(sent);
-        self.measured = date.map(|theirs| match theirs.duration_since(middle) {
-            Ok(ahead) => seconds(ahead),
-            Err(behind) => -seconds(behind.duration()),
-        });
+        let middle = i64::midpoint(unix_seconds(sent), unix_seconds(received));
+        self.measured = date.map(|theirs| unix_seconds(theirs) - middle);
     }
 
     /// Returns the clock skew that was measured last, if it explains a 401: positive if the service is
@@ -130,14 +129,14 @@ pub(crate) fn service_time(ours: SystemTime, offset: i64) -> SystemTime {
     shifted(ours, offset).unwrap_or(ours)
 }
 
-fn seconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+/// 0 before 1970, for which nothing is signed.
+fn unix_seconds(time: SystemTime) -> i64 {
+    let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::UNIX_EPOCH;
-
     use super::*;
     use crate::access_key::AccessKey;
 

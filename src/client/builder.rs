@@ -245,7 +245,7 @@ impl CommunicationIdentityClientBuilder {
             return Err(Error::invalid_input("timeouts must be greater than zero"));
         }
         let user_agent = user_agent(self.application_id.as_deref())?;
-        let timeouts = Timeouts { connect: self.connect_timeout, response: self.timeout };
+        let timeouts = Timeouts::new(self.connect_timeout, self.timeout);
         let roots = self.root_certificates.as_deref();
         let transport = match self.agent {
             Some(_) if self.tls.is_some() || roots.is_some() => {

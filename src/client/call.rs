@@ -17,7 +17,6 @@ use crate::client::random::{random_u64, random_uuid};
 use crate::client::retry::RetryPolicy;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind};
-use crate::http::members::Malformed;
 use crate::http::response::Response;
 use crate::http::transport::Transport;
 use crate::operation::Operation;
@@ -106,7 +105,7 @@ impl<'a> Call<'a> {
     /// Makes attempts until one succeeds or no retry is allowed.
     pub(crate) fn run<T>(
         &mut self,
-        decode: impl Fn(&Response) -> Result<T, Malformed>,
+        decode: impl Fn(&Response) -> Result<T, String>,
     ) -> Result<T, Error> {
         let mut new_connection = self.operation.creates_user() && self.core.has_lost_create();
         loop {
@@ -174,7 +173,7 @@ impl<'a> Call<'a> {
     fn attempt<T>(
         &mut self,
         new_connection: bool,
-        decode: impl Fn(&Response) -> Result<T, Malformed>,
+        decode: impl Fn(&Response) -> Result<T, String>,
     ) -> Result<T, Error> {
         self.response = None;
         let sent = self.core.clock.now();
@@ -235,7 +234,7 @@ impl<'a> Call<'a> {
     fn interpret<T>(
         &self,
         response: &Response,
-        decode: impl Fn(&Response) -> Result<T, Malformed>,
+        decode: impl Fn(&Response) -> Result<T, String>,
     ) -> Result<T, Error> {
         if response.status != self.operation.success || response.body_error.is_some() {
             let now = self.core.clock.now();
@@ -246,7 +245,7 @@ impl<'a> Call<'a> {
         }
         // Before decoding, which may need the service's time.
         self.keep_offset();
-        decode(response).map_err(|why| failure::malformed(response, self.operation, &why))
+        decode(response).map_err(|why| failure::unusable(response, self.operation, &why))
     }
 
     /// Whether an earlier attempt deleted the user, so that this one found nothing left to delete.

@@ -2,13 +2,13 @@
 //!
 //! The one place that builds such an error. Attempts without a response are in `http::failure`.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
 use crate::auth::attempt::Authentication;
 use crate::error::{Error, ErrorKind};
-use crate::http::members::{Malformed, created_user};
+use crate::http::members::created_user;
 use crate::http::response::Response;
 use crate::operation::Operation;
 use crate::sanitize::sanitize;
@@ -22,12 +22,12 @@ pub(super) fn unexpected(
     now: SystemTime,
 ) -> Error {
     let mut error = if response.status.is_success() {
-        let problem = match response {
-            it if it.is_too_long() => "its body is longer than 1 MiB".to_owned(),
-            it if it.is_cut() => "its body broke off".to_owned(),
-            _ => format!("{} was expected", operation.success),
+        let problem = match response.body_error.as_deref() {
+            Some(ureq::Error::BodyExceedsLimit(_)) => "its body is longer than 1 MiB",
+            Some(_) => "its body broke off",
+            None => &format!("{} was expected", operation.success),
         };
-        unusable(response, operation, &problem)
+        unusable(response, operation, problem)
     } else {
         unsuccessful(response, authentication, now)
     };
@@ -38,27 +38,21 @@ pub(super) fn unexpected(
 }
 
 /// Returns the error for a success that lacks what the operation returns.
-pub(super) fn malformed(response: &Response, operation: &Operation, why: &Malformed) -> Error {
-    unusable(response, operation, &why.0)
-}
-
-fn unusable(response: &Response, operation: &Operation, problem: &str) -> Error {
+pub(super) fn unusable(response: &Response, operation: &Operation, problem: &str) -> Error {
     let status = response.status.as_str();
     let problem = format!("the service reported success ({status}), but {problem}");
+    let mut error = Error::new(ErrorKind::Response, problem);
     let user = created_user(response).filter(|_| operation.creates_user());
-    let Some(user) = user else {
-        let mut error = Error::new(ErrorKind::Response, problem);
+    if let Some(user) = user {
+        // The id is known: nothing is in doubt, and there is nothing to retry.
+        let id = sanitize(user.identifier());
+        let advice = " was created: issue a token for it or delete it";
+        error.inner.problem.extend(["; the user ", &id, advice]);
+        error.inner.created_user_id = Some(user.to_string());
+    } else {
         error.inner.is_in_doubt = true;
         error.inner.is_transient = response.is_cut();
-        return error;
-    };
-    // The id is known: nothing is in doubt, and there is nothing to retry.
-    let id = user.identifier();
-    let shown = sanitize(id);
-    let problem =
-        format!("{problem}; the user {shown} was created: issue a token for it or delete it");
-    let mut error = Error::new(ErrorKind::Response, problem);
-    error.inner.created_user_id = Some(id.to_owned());
+    }
     error
 }
 
@@ -113,66 +107,71 @@ fn describe(response: &Response, error: &Error) -> String {
 fn advice(response: &Response, error: &Error, authentication: &Authentication) -> Option<String> {
     let is_bearer = authentication.is_bearer();
     let credential = if is_bearer { "bearer token" } else { "key" };
-    // The service spells the target of a missing member differently from a wrong one.
+    // The service spells the target of a missing member differently from a wrong one, and its names differ
+    // from those of the arguments.
     let targets =
         |member: &str| error.target().is_some_and(|target| target.eq_ignore_ascii_case(member));
     let advice = match (response.status.as_u16(), error.code()) {
-        (300..=399, _) => redirect(response.header("location")),
-        (400, Some("UnsupportedApiVersion")) => {
-            "choose another api_version".to_owned()
-        }
+        (300..=399, _) => return Some(redirect(response.header("location"))),
+        (400, Some("UnsupportedApiVersion")) => "choose another api_version",
         (400, _) if targets("scopes") => {
-            "the scopes are chat, chat.join, chat.join.limited, voip and voip.join".to_owned()
+            "the scopes are chat, chat.join, chat.join.limited, voip and voip.join"
         }
-        // The service's names for these differ from those of the arguments.
-        (400, _) if targets("expiresInMinutes") => {
-            "expires_in takes 60 minutes to 24 hours".to_owned()
-        }
+        (400, _) if targets("expiresInMinutes") => "expires_in takes 60 minutes to 24 hours",
         (400, _) if targets("appId") => {
             "client_id must be the id of the Entra application that the Teams user's token was issued to"
-                .to_owned()
         }
         (400, _) if targets("userId") => {
-            "user_object_id must be the Entra object id of the Teams user whose token it is".to_owned()
+            "user_object_id must be the Entra object id of the Teams user whose token it is"
         }
-        (401, Some("IdentityNotOwned")) => format!(
-            "the id belongs to another resource, was deleted or never existed; the {credential} is not at fault"
-        ),
-        (401, Some("InvalidAccessToken")) => format!(
-            "the Teams user's Entra token has expired, is malformed or is for another audience; the {credential} is not at fault"
-        ),
+        (401, Some("IdentityNotOwned")) => {
+            return Some(format!(
+                "the id belongs to another resource, was deleted or never existed; the {credential} is not at fault"
+            ));
+        }
+        (401, Some("InvalidAccessToken")) => {
+            return Some(format!(
+                "the Teams user's Entra token has expired, is malformed or is for another audience; the {credential} is not at fault"
+            ));
+        }
         (401, Some("Denied"))
             if error.message().is_some_and(|it| it.contains("x-ms-content-sha256")) =>
         {
-            "something in between, such as a proxy, changed the body".to_owned()
+            "something in between, such as a proxy, changed the body"
         }
         (401, _) if is_bearer => {
-            "check that the bearer token is for https://communication.azure.com and from the resource's tenant, and that its principal has a role on the resource".to_owned()
+            "check that the bearer token is for https://communication.azure.com and from the resource's tenant, and that its principal has a role on the resource"
         }
         (401, _) => match authentication.clock_skew() {
-            Some(skew) => clock(skew, authentication.is_clock_corrected()),
-            None => "check that the endpoint and the access key belong to the same resource and that the key was not regenerated".to_owned(),
+            Some(skew) => return Some(clock(skew, authentication.is_clock_corrected())),
+            None => {
+                "check that the endpoint and the access key belong to the same resource and that the key was not regenerated"
+            }
         },
-        (403, Some(_)) => "check the resource's role assignments and network rules".to_owned(),
-        (403, None) => "check the resource's role assignments and network rules, and any gateway or proxy in between".to_owned(),
+        (403, Some(_)) => "check the resource's role assignments and network rules",
+        (403, None) => {
+            "check the resource's role assignments and network rules, and any gateway or proxy in between"
+        }
         (404, None) => {
             "check the endpoint: the identity API is at https://<resource>.communication.azure.com"
-                .to_owned()
         }
-        (429, _) => format!("the resource is throttled: {}", wait(error)),
-        (500..=599, _) => {
-            let waits = error.retry_after().is_some_and(|delay| !delay.is_zero());
-            let what = if waits { wait(error) } else { "try again later".to_owned() };
-            // Only the service sends this id; pages of Azure Front Door have its own.
-            let id = ["ms-cv", "x-azure-ref"].into_iter().find(|id| response.correlation_id(id).is_some());
-            match id {
-                Some(id) => format!("{what}; Microsoft's support asks for the {id}"),
-                None => what,
-            }
-        }
+        (429, _) => return Some(format!("the resource is throttled: {}", wait(error))),
+        (500..=599, _) => return Some(try_again(response, error)),
         _ => return None,
     };
-    Some(advice)
+    Some(advice.to_owned())
+}
+
+fn try_again(response: &Response, error: &Error) -> String {
+    let when = match error.retry_after() {
+        None | Some(Duration::ZERO) => "try again later".to_owned(),
+        Some(_) => wait(error),
+    };
+    // Pages of Azure Front Door have only its own id.
+    match ["ms-cv", "x-azure-ref"].iter().find(|id| response.correlation_id(id).is_some()) {
+        Some(id) => format!("{when}; Microsoft's support asks for the {id}"),
+        None => when,
+    }
 }
 
 fn redirect(location: Option<&str>) -> String {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::auth::cache::Cache;
 use crate::client::CommunicationIdentityClient;
 use crate::error::{Error, ErrorKind};
-use crate::http::members::{self, Malformed};
+use crate::http::members;
 use crate::operation::Operation;
 use crate::token::AccessToken;
 
@@ -75,8 +75,7 @@ impl TokenSource {
             let token = client.call(operation, |response| {
                 let token = members::token(response)?;
                 if token.is_expired(now()) {
-                    let problem = "its token has already expired: check this machine's clock";
-                    return Err(Malformed(problem.to_owned()));
+                    return Err("its token has already expired: check this machine's clock".into());
                 }
                 Ok(token)
             })?;

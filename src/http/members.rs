@@ -1,7 +1,7 @@
 //! Finds what an operation returns in the body of a response.
 //!
 //! Members are collected one by one, so that those before a defect of the body are not lost: the id of a
-//! user that was created is found nowhere else.
+//! user that was created is found nowhere else. An error is the reason, for the text of an [`Error`](crate::Error).
 
 use std::fmt;
 
@@ -12,20 +12,17 @@ use crate::timestamp::parse_rfc3339;
 use crate::token::AccessToken;
 use crate::user::CommunicationUserIdentifier;
 
-/// Why the body of a success cannot be used.
-pub(crate) struct Malformed(pub(crate) String);
-
-pub(crate) fn user(response: &Response) -> Result<CommunicationUserIdentifier, Malformed> {
+pub(crate) fn user(response: &Response) -> Result<CommunicationUserIdentifier, String> {
     Members::of(response)?.user()
 }
 
-pub(crate) fn token(response: &Response) -> Result<AccessToken, Malformed> {
+pub(crate) fn token(response: &Response) -> Result<AccessToken, String> {
     Members::of(response)?.token()
 }
 
 pub(crate) fn user_and_token(
     response: &Response,
-) -> Result<(CommunicationUserIdentifier, AccessToken), Malformed> {
+) -> Result<(CommunicationUserIdentifier, AccessToken), String> {
     let members = Members::of(response)?;
     Ok((members.user()?, members.token()?))
 }
@@ -52,12 +49,12 @@ struct Members {
 }
 
 impl Members {
-    fn of(response: &Response) -> Result<Self, Malformed> {
+    fn of(response: &Response) -> Result<Self, String> {
         let mut members = Self::default();
         // Without the parser's own error, which may quote the body, and with it a token.
         members.collect(response).map_err(|error| {
             let (line, column) = (error.line(), error.column());
-            Malformed(format!("its body is not JSON (line {line} column {column})"))
+            format!("its body is not JSON (line {line} column {column})")
         })?;
         Ok(members)
     }
@@ -68,26 +65,25 @@ impl Members {
         Walk { path: "", members: self }.deserialize(&mut json)
     }
 
-    fn user(&self) -> Result<CommunicationUserIdentifier, Malformed> {
+    fn user(&self) -> Result<CommunicationUserIdentifier, String> {
         // At the top, other servers have ids of their own.
         let at_top = || self.id.as_deref().filter(|id| id.starts_with("8:"));
         let id = self.identity_id.as_deref().or_else(at_top);
-        let id = id.ok_or_else(|| malformed("its body has no identity"))?;
+        let id = id.ok_or("its body has no identity")?;
         // Not the parser's error, which reads as if it were about a caller's argument.
-        id.parse().map_err(|_| malformed("its identity has an invalid id"))
+        id.parse().map_err(|_| "its identity has an invalid id".to_owned())
     }
 
-    fn token(self) -> Result<AccessToken, Malformed> {
+    fn token(self) -> Result<AccessToken, String> {
         let given = |text: &String| !text.is_empty();
-        let token = self.token.filter(given).ok_or_else(|| malformed("its body has no token"))?;
+        let token = self.token.filter(given).ok_or("its body has no token")?;
         // Without an early exit, since the compiler then looks at many bytes at once.
         if token.bytes().fold(false, |found, byte| found | !byte.is_ascii_graphic()) {
-            return Err(malformed("its token has characters that are not allowed in a token"));
+            return Err("its token has characters that are not allowed in a token".to_owned());
         }
-        let text =
-            self.expires_on.filter(given).ok_or_else(|| malformed("its body has no expiresOn"))?;
-        let expires_on = parse_rfc3339(&text)
-            .ok_or_else(|| malformed("expiresOn is not a valid RFC 3339 timestamp"))?;
+        let text = self.expires_on.filter(given).ok_or("its body has no expiresOn")?;
+        let expires_on =
+            parse_rfc3339(&text).ok_or("expiresOn is not a valid RFC 3339 timestamp")?;
         Ok(AccessToken::new(token, expires_on, text))
     }
 
@@ -135,16 +131,15 @@ impl<'de> Visitor<'de> for Walk<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(name) = map.next_key::<String>()? {
-            let path = match (self.path, &*name) {
-                ("", "identity" | "accessToken" | "id" | "token" | "expiresOn") => name,
-                ("identity", "id") | ("accessToken", "token" | "expiresOn") => {
-                    [self.path, ".", &name].concat()
-                }
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                    continue;
-                }
+            let path = match self.path {
+                "" => name,
+                parent => [parent, ".", &name].concat(),
             };
+            // Nothing else is walked into, so paths stay short.
+            if !matches!(&*path, "identity" | "accessToken") && self.members.at(&path).is_none() {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            }
             map.next_value_seed(Walk { path: &path, members: self.members })?;
         }
         Ok(())
@@ -174,8 +169,4 @@ impl<'de> Visitor<'de> for Walk<'_> {
     fn visit_f64<E>(self, _: f64) -> Result<(), E> {
         Ok(())
     }
-}
-
-fn malformed(problem: &str) -> Malformed {
-    Malformed(problem.to_owned())
 }

@@ -29,12 +29,8 @@ impl Response {
 
     /// Whether the body broke off before its end.
     pub(crate) fn is_cut(&self) -> bool {
-        self.body_error.is_some() && !self.is_too_long()
-    }
-
-    /// Whether the body is longer than the client reads.
-    pub(crate) fn is_too_long(&self) -> bool {
-        matches!(self.body_error.as_deref(), Some(ureq::Error::BodyExceedsLimit(_)))
+        let is_too_long = |error: &ureq::Error| matches!(error, ureq::Error::BodyExceedsLimit(_));
+        self.body_error.as_ref().is_some_and(|error| !is_too_long(error))
     }
 
     /// Returns the service's time when it responded.

@@ -48,8 +48,8 @@ pub(crate) struct Transport {
 /// the deadline is near.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timeouts {
-    pub(crate) connect: Duration,
-    pub(crate) response: Duration,
+    connect: Duration,
+    response: Duration,
 }
 
 /// The settings of every request, set on the agent or on the request: a macro, since ureq's builders
@@ -95,7 +95,6 @@ impl Transport {
             ));
         }
         let (proxy, variable) = proxy::from_env(endpoint)?.unzip();
-        let timeouts = timeouts.capped();
         let config = Agent::config_builder()
             // For proxies; the service sees the header of the request.
             .user_agent(user_agent)
@@ -140,7 +139,6 @@ impl Transport {
             return Err(Error::invalid_input("the agent's timeouts must be at most 7 days"));
         }
         let proxy = ProxyInEffect::of(&agent, None);
-        let timeouts = timeouts.capped();
         let longest_attempt = timeouts.longest_attempt();
         Ok(Self { agent, is_callers: true, proxy, timeouts, longest_attempt })
     }
@@ -188,8 +186,8 @@ impl Transport {
 }
 
 impl Timeouts {
-    fn capped(self) -> Self {
-        Self { connect: self.connect.min(MAX_TIMEOUT), response: self.response.min(MAX_TIMEOUT) }
+    pub(crate) fn new(connect: Duration, response: Duration) -> Self {
+        Self { connect: connect.min(MAX_TIMEOUT), response: response.min(MAX_TIMEOUT) }
     }
 
     /// Connecting, the head of the response, and its body.
@@ -230,7 +228,7 @@ mod tests {
 
     fn transport(deadline: Duration) -> Transport {
         let endpoint = "http://127.0.0.1:1".parse().unwrap();
-        let timeouts = Timeouts { connect: 5 * SECOND, response: 30 * SECOND };
+        let timeouts = Timeouts::new(5 * SECOND, 30 * SECOND);
         Transport::new(&endpoint, "me/1", Tls::DEFAULT, None, timeouts, deadline).unwrap()
     }
 
@@ -269,9 +267,9 @@ mod tests {
 
     #[test]
     fn transport_caps_endless_timeouts() {
-        let endless = Timeouts { connect: Duration::MAX, response: Duration::MAX };
+        let endless = Timeouts::new(Duration::MAX, Duration::MAX);
         let week = 604_800 * SECOND;
-        assert_eq!(endless.capped().longest_attempt(), 3 * week);
+        assert_eq!(endless.longest_attempt(), 3 * week);
         let with = |global| {
             let agent = Agent::config_builder().timeout_global(Some(global)).build().new_agent();
             Transport::with_agent(agent, endless)

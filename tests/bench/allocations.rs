@@ -13,6 +13,7 @@ mod counting;
 mod rounds;
 #[allow(dead_code, reason = "one process is enough")]
 mod server;
+#[allow(dead_code, reason = "TLS is only timed")]
 mod sides;
 #[allow(dead_code, reason = "base64 is ours to avoid")]
 mod signing;

@@ -63,7 +63,8 @@ fn main() {
 }
 
 fn calls(effort: Effort, service: &Service) {
-    for scheme in ["http", "https"] {
+    // Servers that announce that they keep connections, and those that do not say so.
+    for scheme in ["http", "http, silent", "https", "https, silent"] {
         let (ours, bare) = (side_of("ours", scheme, service), side_of("bare", scheme, service));
         for call in Call::ALL {
             Compared::measure(

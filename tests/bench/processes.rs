@@ -88,11 +88,11 @@ pub(crate) fn is_one() -> bool {
     true
 }
 
-/// Both sides with the agent that the library makes for itself, where it can.
+/// Both sides with the agent that the library makes for itself.
 pub(crate) fn side_of(side: &str, scheme: &str, service: &Service) -> Box<dyn Side> {
     let (endpoint, root) = endpoint(scheme, service);
     match side {
-        "ours" => Box::new(Ours::new(&endpoint, root.map(|root| agent(Some(root))))),
+        "ours" => Box::new(Ours::trusting(&endpoint, root)),
         _ => Box::new(Bare::new(&endpoint, agent(root))),
     }
 }
@@ -101,7 +101,9 @@ pub(crate) fn side_of(side: &str, scheme: &str, service: &Service) -> Box<dyn Si
 pub(crate) fn endpoint<'a>(scheme: &str, service: &'a Service) -> (String, Option<&'a [u8]>) {
     match scheme {
         "http" => (format!("http://{}", service.http), None),
+        "http, silent" => (format!("http://{}", service.http_silent), None),
         "http, closing" => (format!("http://{}", service.http_closing), None),
+        "https, silent" => (format!("https://{}", service.https_silent), Some(&service.root)),
         "https" => (format!("https://{}", service.https), Some(&service.root)),
         _ => (format!("https://{}", service.https_closing), Some(&service.root)),
     }

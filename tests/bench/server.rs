@@ -18,11 +18,14 @@ use crate::sides::USER;
 /// What a client may be told of the service.
 #[derive(Clone)]
 pub(crate) struct Service {
-    /// Keeps its connections.
+    /// Keeps its connections, and announces it.
     pub(crate) http: SocketAddr,
-    /// Closes each connection after its response, and says so.
+    /// Keeps its connections, and sends no `Connection` header, as many servers do.
+    pub(crate) http_silent: SocketAddr,
+    /// Closes each connection after its response, and announces it.
     pub(crate) http_closing: SocketAddr,
     pub(crate) https: SocketAddr,
+    pub(crate) https_silent: SocketAddr,
     pub(crate) https_closing: SocketAddr,
     /// The only certificate to trust, as DER.
     pub(crate) root: Vec<u8>,
@@ -31,9 +34,10 @@ pub(crate) struct Service {
 impl Service {
     /// For another process.
     pub(crate) fn to_text(&self) -> String {
-        let Self { http, http_closing, https, https_closing, root } = self;
+        let Self { http, http_silent, http_closing, https, https_silent, https_closing, root } =
+            self;
         let root = BASE64_STANDARD.encode(root);
-        format!("{http} {http_closing} {https} {https_closing} {root}")
+        format!("{http} {http_silent} {http_closing} {https} {https_silent} {https_closing} {root}")
     }
 
     pub(crate) fn from_text(text: &str) -> Self {
@@ -41,10 +45,12 @@ impl Service {
         let address = |index: usize| words[index].parse().unwrap();
         Self {
             http: address(0),
-            http_closing: address(1),
-            https: address(2),
-            https_closing: address(3),
-            root: BASE64_STANDARD.decode(words[4]).unwrap(),
+            http_silent: address(1),
+            http_closing: address(2),
+            https: address(3),
+            https_silent: address(4),
+            https_closing: address(5),
+            root: BASE64_STANDARD.decode(words[6]).unwrap(),
         }
     }
 }
@@ -63,33 +69,40 @@ pub(crate) fn start() -> Service {
             .unwrap();
     let tls = Some(Arc::new(tls));
     Service {
-        http: listen(None, true),
-        http_closing: listen(None, false),
-        https: listen(tls.clone(), true),
-        https_closing: listen(tls, false),
+        http: listen(None, KEPT),
+        http_silent: listen(None, SILENT),
+        http_closing: listen(None, CLOSED),
+        https: listen(tls.clone(), KEPT),
+        https_silent: listen(tls.clone(), SILENT),
+        https_closing: listen(tls, CLOSED),
         root: root.to_vec(),
     }
 }
 
-fn listen(tls: Option<Arc<ServerConfig>>, keep: bool) -> SocketAddr {
+/// What a server says of its connections, as a header.
+const KEPT: &str = "Connection: keep-alive\r\n";
+const SILENT: &str = "";
+const CLOSED: &str = "Connection: close\r\n";
+
+fn listen(tls: Option<Arc<ServerConfig>>, header: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         for stream in listener.incoming() {
             let (Ok(stream), tls) = (stream, tls.clone()) else { return };
-            thread::spawn(move || connection(stream, tls, keep));
+            thread::spawn(move || connection(stream, tls, header));
         }
     });
     address
 }
 
-fn connection(stream: TcpStream, tls: Option<Arc<ServerConfig>>, keep: bool) {
+fn connection(stream: TcpStream, tls: Option<Arc<ServerConfig>>, header: &str) {
     stream.set_nodelay(true).unwrap();
     match tls {
-        None => serve(stream, keep),
+        None => serve(stream, header),
         Some(config) => {
             let mut tls = StreamOwned::new(ServerConnection::new(config).unwrap(), stream);
-            serve(&mut tls, keep);
+            serve(&mut tls, header);
             tls.conn.send_close_notify();
             // The client may have left.
             let _ = tls.flush();
@@ -97,8 +110,8 @@ fn connection(stream: TcpStream, tls: Option<Arc<ServerConfig>>, keep: bool) {
     }
 }
 
-fn serve(mut stream: impl Read + Write, keep: bool) {
-    let mut responses = Responses::new(keep);
+fn serve(mut stream: impl Read + Write, connection: &str) {
+    let mut responses = Responses::new(connection);
     let mut request = [0; 16 * 1024];
     loop {
         let mut filled = 0;
@@ -122,7 +135,8 @@ fn serve(mut stream: impl Read + Write, keep: bool) {
             }
         }
         let response = responses.to(&request[..head]);
-        if stream.write_all(response).and_then(|()| stream.flush()).is_err() || !keep {
+        if stream.write_all(response).and_then(|()| stream.flush()).is_err() || connection == CLOSED
+        {
             return;
         }
     }
@@ -136,7 +150,7 @@ fn header<'a>(head: &'a [u8], name_and_colon: &[u8]) -> Option<&'a [u8]> {
 
 /// The response to a request, after which the connection closes.
 pub(crate) fn response_to(request: &[u8]) -> Vec<u8> {
-    Responses::new(false).to(request).to_vec()
+    Responses::new(CLOSED).to(request).to_vec()
 }
 
 /// Made once for a connection.
@@ -149,16 +163,16 @@ struct Responses {
 const NO_REQUEST_ID: &str = "00000000-0000-0000-0000-000000000000";
 
 impl Responses {
-    fn new(keep: bool) -> Self {
+    fn new(connection: &str) -> Self {
         let created = format!(r#"{{"identity":{{"id":"{USER}"}}}}"#);
         // 700 characters, which makes a body of the size that is common.
         let token = format!("eyJhbGciOiJSUzI1NiIsImtpZCI6IjEwMyJ9.{}", "Q".repeat(700));
         let issued =
             format!(r#"{{"token":"{token}","expiresOn":"2023-06-28T07:30:12.7039383+00:00"}}"#);
         Self {
-            created: response("201 Created", &created, keep),
-            issued: response("200 OK", &issued, keep),
-            deleted: response("204 No Content", "", keep),
+            created: response("201 Created", &created, connection),
+            issued: response("200 OK", &issued, connection),
+            deleted: response("204 No Content", "", connection),
         }
     }
 
@@ -182,7 +196,7 @@ impl Responses {
 }
 
 /// A response with the headers that the service sends.
-fn response(status: &str, body: &str, keep: bool) -> Vec<u8> {
+fn response(status: &str, body: &str, connection: &str) -> Vec<u8> {
     let entity = if body.is_empty() {
         String::new()
     } else {
@@ -192,7 +206,6 @@ fn response(status: &str, body: &str, keep: bool) -> Vec<u8> {
         )
     };
     let date = httpdate::fmt_http_date(SystemTime::now());
-    let connection = if keep { "keep-alive" } else { "close" };
     format!(
         "HTTP/1.1 {status}\r\n\
          x-ms-client-request-id: {NO_REQUEST_ID}\r\n\
@@ -206,7 +219,7 @@ fn response(status: &str, body: &str, keep: bool) -> Vec<u8> {
          x-azure-ref: 20250414T153227Z-17b5f9d5c4dxkqz6hC1MIAxxxx0000000abc000000001234\r\n\
          X-Cache: CONFIG_NOCACHE\r\n\
          X-Processing-Time: 34ms\r\n\
-         Connection: {connection}\r\n\r\n{body}"
+         {connection}\r\n{body}"
     )
     .into_bytes()
 }

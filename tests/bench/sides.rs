@@ -3,7 +3,12 @@
 
 use std::time::Duration;
 
-use acs_identity::{AccessKey, CommunicationIdentityClient, CommunicationUserIdentifier};
+use acs_identity::{
+    AccessKey, CommunicationIdentityClient, CommunicationIdentityClientBuilder,
+    CommunicationUserIdentifier,
+};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use ureq::Agent;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
@@ -48,14 +53,31 @@ pub(crate) struct Ours {
 impl Ours {
     /// With the agent that the library makes for itself, or with one of the caller's.
     pub(crate) fn new(endpoint: &str, agent: Option<Agent>) -> Self {
-        let key: AccessKey = KEY.parse().unwrap();
-        let builder = CommunicationIdentityClient::builder(endpoint.parse().unwrap(), key);
-        let builder = match agent {
-            Some(agent) => builder.agent(agent),
-            None => builder,
-        };
+        Self::build(match agent {
+            Some(agent) => builder(endpoint).agent(agent),
+            None => builder(endpoint),
+        })
+    }
+
+    /// With the library's own agent, and this certificate, in DER, as the only one to trust.
+    pub(crate) fn trusting(endpoint: &str, root: Option<&[u8]>) -> Self {
+        Self::build(match root {
+            Some(der) => builder(endpoint).root_certificates(format!(
+                "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+                BASE64_STANDARD.encode(der)
+            )),
+            None => builder(endpoint),
+        })
+    }
+
+    fn build(builder: CommunicationIdentityClientBuilder) -> Self {
         Self { client: builder.build().unwrap(), user: USER.parse().unwrap() }
     }
+}
+
+fn builder(endpoint: &str) -> CommunicationIdentityClientBuilder {
+    let key: AccessKey = KEY.parse().unwrap();
+    CommunicationIdentityClient::builder(endpoint.parse().unwrap(), key)
 }
 
 impl Side for Ours {
@@ -132,9 +154,8 @@ pub(crate) fn agent(root: Option<&[u8]>) -> Agent {
 pub(crate) fn config(
     root: Option<&[u8]>,
 ) -> ureq::config::ConfigBuilder<ureq::typestate::AgentScope> {
-    let connect = Duration::from_secs(10);
-    let each = Duration::from_secs(30);
-    let whole = Duration::from_millis(31_500);
+    let connect = Duration::from_secs(5);
+    let response = Duration::from_secs(30);
     let roots = match root {
         Some(der) => RootCerts::new_with_certs(&[Certificate::from_der(der).to_owned()]),
         None => RootCerts::WebPki,
@@ -151,8 +172,7 @@ pub(crate) fn config(
         .max_idle_connections_per_host(64)
         .max_idle_age(Duration::from_secs(60))
         .timeout_connect(Some(connect))
-        .timeout_per_read(Some(each))
-        .timeout_per_write(Some(each))
-        .timeout_recv_response(Some(whole))
-        .timeout_recv_body(Some(whole))
+        .timeout_per_write(Some(response))
+        .timeout_recv_response(Some(response))
+        .timeout_recv_body(Some(response))
 }

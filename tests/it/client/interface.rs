@@ -58,7 +58,7 @@ fn a_client_from_the_environment() {
         assert_eq!(
             from_env_with(Some(std::ffi::OsStr::from_bytes(b"endpoint=\xff"))),
             format!(
-                "InvalidInput error: {VARIABLE} is not valid UTF-8: copy the connection string again from the portal's Keys page"
+                "InvalidInput error: {VARIABLE} is not valid UTF-8: set it to the connection string on the portal's Keys page, or to an emulator's"
             )
         );
     }
