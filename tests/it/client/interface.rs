@@ -50,7 +50,7 @@ fn a_client_from_the_environment() {
     assert_eq!(from_env_with(Some(good.as_ref())), "https://contoso.communication.azure.com");
     assert_eq!(
         from_env_with(Some("endpoint=https://contoso.communication.azure.com/".as_ref())),
-        "InvalidInput error: COMMUNICATION_SERVICES_CONNECTION_STRING: connection string has no accesskey= part (in a shell, quote the string: a ; ends a command): expected endpoint=https://<resource>.communication.azure.com/;accesskey=<base64>"
+        "InvalidInput error: COMMUNICATION_SERVICES_CONNECTION_STRING: connection string ends after endpoint= (in a shell, quote the string: a ; ends a command): expected endpoint=https://<resource>.communication.azure.com/;accesskey=<base64>"
     );
     #[cfg(unix)]
     {
