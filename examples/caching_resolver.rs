@@ -1,9 +1,8 @@
 //! Caches the addresses of the endpoint's name, which ureq otherwise looks up for every call, even on
 //! a kept connection.
 //!
-//! The price: for up to `MAX_AGE` after the service's addresses have changed, new connections still go
-//! to the old ones and may fail, retries included. Kept connections stay with the address they were
-//! made to, whatever the resolver.
+//! An address is used for up to `MAX_AGE`. If connecting fails, it is looked up again. Kept connections stay
+//! with the address they were made to, whatever the resolver.
 //!
 //! `ureq::unversioned` may change with any minor version of ureq: test before you update it in your
 //! `Cargo.lock`.
@@ -22,60 +21,106 @@ use std::collections::HashMap;
 use std::env;
 use std::error::Error;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use acs_identity::CommunicationIdentityClient;
 use acs_identity::emulator::Emulator;
-use acs_identity::ureq;
 use acs_identity::ureq::config::Config;
 use acs_identity::ureq::http::Uri;
-use acs_identity::ureq::http::uri::{Authority, Scheme};
+use acs_identity::ureq::http::uri::Authority;
 use acs_identity::ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use acs_identity::ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use acs_identity::ureq::unversioned::transport::{
+    ConnectionDetails, Connector, DefaultConnector, NextTimeout, Transport,
+};
+use acs_identity::ureq::{self, Agent};
 
 const VARIABLE: &str = "COMMUNICATION_SERVICES_CONNECTION_STRING";
 
 /// About how long name servers allow an address of a cloud service to be cached.
 const MAX_AGE: Duration = Duration::from_secs(30);
 
-/// Asks the system's resolver at most once per `max_age` for each scheme, host and port.
+/// The addresses of names, shared by the two parts of an agent below.
 #[derive(Debug)]
-pub(crate) struct CachingResolver {
-    system: DefaultResolver,
+pub(crate) struct Addresses {
     max_age: Duration,
     // Never shrinks: an agent talks to one endpoint or one proxy.
-    known: Mutex<HashMap<(Scheme, Authority), (Instant, ResolvedSocketAddrs)>>,
-    lookups: Arc<AtomicUsize>,
+    known: Mutex<HashMap<Authority, (Instant, ResolvedSocketAddrs)>>,
+    lookups: AtomicUsize,
 }
 
-impl CachingResolver {
-    /// Counts the lookups by the system in `lookups`.
-    pub(crate) fn new(max_age: Duration, lookups: Arc<AtomicUsize>) -> Self {
-        Self { system: DefaultResolver::default(), max_age, known: Mutex::default(), lookups }
+impl Addresses {
+    pub(crate) fn new(max_age: Duration) -> Arc<Self> {
+        Arc::new(Self { max_age, known: Mutex::default(), lookups: AtomicUsize::new(0) })
+    }
+
+    /// Creates an agent that looks names up here.
+    pub(crate) fn agent(self: &Arc<Self>, config: Config) -> Agent {
+        let (connector, resolver) = (DefaultConnector::default(), DefaultResolver::default());
+        let connector = Forgetting { system: connector, addresses: Arc::clone(self) };
+        let resolver = Caching { system: resolver, addresses: Arc::clone(self) };
+        Agent::with_parts(config, connector, resolver)
+    }
+
+    /// Returns how often the system was asked.
+    pub(crate) fn lookups(&self) -> usize {
+        self.lookups.load(Ordering::Relaxed)
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<Authority, (Instant, ResolvedSocketAddrs)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Resolver for CachingResolver {
+/// Asks the system's resolver for names that are not known, or no longer.
+#[derive(Debug)]
+struct Caching {
+    system: DefaultResolver,
+    addresses: Arc<Addresses>,
+}
+
+impl Resolver for Caching {
     fn resolve(
         &self,
         uri: &Uri,
         config: &Config,
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let name = uri.scheme().cloned().zip(uri.authority().cloned());
-        let name = name.ok_or(ureq::Error::HostNotFound)?;
-        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((since, addresses)) = known().get(&name)
-            && since.elapsed() < self.max_age
+        let name = uri.authority().ok_or(ureq::Error::HostNotFound)?;
+        let known = self.addresses.known().get(name).cloned();
+        if let Some((since, found)) = known
+            && since.elapsed() < self.addresses.max_age
         {
-            return Ok(addresses.clone());
+            return Ok(found);
         }
         // Without the lock: a slow name server only delays those who ask it.
-        self.lookups.fetch_add(1, Ordering::Relaxed);
-        let addresses = self.system.resolve(uri, config, timeout)?;
-        known().insert(name, (Instant::now(), addresses.clone()));
-        Ok(addresses)
+        self.addresses.lookups.fetch_add(1, Ordering::Relaxed);
+        let found = self.system.resolve(uri, config, timeout)?;
+        self.addresses.known().insert(name.clone(), (Instant::now(), found.clone()));
+        Ok(found)
+    }
+}
+
+/// Connects as usual, and forgets the addresses of a name that cannot be connected to.
+#[derive(Debug)]
+struct Forgetting {
+    system: DefaultConnector,
+    addresses: Arc<Addresses>,
+}
+
+impl Connector for Forgetting {
+    type Out = Box<dyn Transport>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<()>,
+    ) -> Result<Option<Self::Out>, ureq::Error> {
+        let connected = self.system.connect(details, chained);
+        if let (Err(_), Some(name)) = (&connected, details.uri.authority()) {
+            self.addresses.known().remove(name);
+        }
+        connected
     }
 }
 
@@ -89,14 +134,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         // By name, so that there is something to look up.
         emulator.connection_string().replace("127.0.0.1", "localhost")
     };
-    let lookups = Arc::new(AtomicUsize::new(0));
-    let agent = ureq::Agent::with_parts(
-        Config::default(),
-        DefaultConnector::default(),
-        CachingResolver::new(MAX_AGE, Arc::clone(&lookups)),
-    );
+    let addresses = Addresses::new(MAX_AGE);
     let client = CommunicationIdentityClient::builder_from_connection_string(&connection_string)?
-        .agent(agent)
+        .agent(addresses.agent(Config::default()))
         .build()?;
 
     let user = client.create_user()?;
@@ -104,7 +144,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         client.issue_token(&user, ["voip"])?;
     }
     client.delete_user(&user)?;
-    println!("5 calls, lookups of the name: {}", lookups.load(Ordering::Relaxed));
+    println!("5 calls, lookups of the name: {}", addresses.lookups());
     Ok(())
 }
 

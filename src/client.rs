@@ -39,7 +39,7 @@ type Observer = dyn Fn(&CallReport) + Send + Sync;
 ///
 /// ```
 /// use acs_identity::CommunicationIdentityClient;
-/// use acs_identity::emulator::Emulator;
+/// use acs_identity::emulator::Emulator; // needs the feature `emulator`
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let emulator = Emulator::start()?;

@@ -31,8 +31,8 @@
 //! | exchange a Teams user's token | [`exchange_teams_user_token`](CommunicationIdentityClient::exchange_teams_user_token) |
 //!
 //! The [recipes](guide::recipes) combine them: a token per user in a table, deletion by file, key
-//! rotation, async code. If you know an official SDK, read [what is different](guide::official_sdks), or
-//! [each call next to its Python form](guide::from_python).
+//! rotation, async code. If you know an official SDK, read
+//! [what is different](guide::recipes#coming-from-an-official-sdk).
 //!
 //! # Creating a client
 //!
@@ -63,12 +63,27 @@
 //!
 //! Failed attempts are retried up to three times, for at most 100 seconds, when repeating is safe; every
 //! attempt gets a fresh signature. Creating a user is retried only if it is known, or the response says,
-//! that none was created: see [retries](guide::retries).
+//! that none was created: see [retries](guide::errors#retries).
 //!
 //! # Secrets
 //!
-//! Keys, tokens and connection strings appear in no error, no `Debug` output and no log line of this
-//! crate: see [secrets](guide::secrets).
+//! Keys, tokens, signatures and connection strings appear in no error, no `Debug` output, no panic and no
+//! log line of this crate.
+//!
+//! - An [`AccessKey`] is decoded when it is parsed. Only keyed HMAC state is kept, and wiped from memory on
+//!   drop. Wiping the string you parsed is up to you.
+//! - Untrusted text is sanitized before it goes into an error: control characters are removed, and anything
+//!   that may be a key or a token (40 characters or more without a space, other than a user id) is redacted.
+//!   If a server echoes a secret split into short pieces, those pieces are not recognized and do appear in
+//!   the error. The causes of errors are not sanitized: what your own closure for
+//!   [bearer tokens](Credential::bearer) says, and the names in an untrusted certificate.
+//! - Redirects are not followed, so neither a signature nor a token reaches another host. Plain http is for
+//!   loopback hosts only.
+//! - TLS keeps others from forging responses. Where it is inspected, a forged response cannot obtain the
+//!   key, but a forged success is accepted, with a token or id chosen by the attacker, and a forged `Date`
+//!   makes the client sign for a time up to one day away
+//!   ([unless you rule that out](CommunicationIdentityClientBuilder::clock_correction)). What it can use up is
+//!   limited: 24 KiB of head, 1 MiB of body, and the timeouts.
 //!
 //! # Testing your code
 //!

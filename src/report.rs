@@ -14,7 +14,7 @@ use crate::error::Error;
 ///
 /// ```
 /// use acs_identity::{CallReport, CommunicationIdentityClient};
-/// use acs_identity::emulator::Emulator;
+/// use acs_identity::emulator::Emulator; // needs the feature `emulator`
 ///
 /// fn log(call: &CallReport) {
 ///     match call.error() {

@@ -18,7 +18,7 @@ use crate::error::Error;
 ///
 /// ```
 /// use acs_identity::CommunicationIdentityClient;
-/// use acs_identity::emulator::Emulator;
+/// use acs_identity::emulator::Emulator; // needs the feature `emulator`
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let emulator = Emulator::start()?;

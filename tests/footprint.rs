@@ -32,18 +32,15 @@ use std::env;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use caching_resolver::CachingResolver;
+use acs_identity::{AccessKey, CommunicationIdentityClient, ErrorKind, RetryPolicy};
+use caching_resolver::Addresses;
 use counting::count;
 use process::run;
-use sides::{Bare, Call, Ours, Side, agent, config};
+use sides::{Bare, Call, KEY, Ours, Side, agent, config};
 use signing::Signing;
-use ureq::Agent;
-use ureq::unversioned::transport::DefaultConnector;
 
 /// What a call may allocate more often than the same request by hand, and how much more often its
 /// allocations may grow.
@@ -182,16 +179,30 @@ fn calls_to_trace() {
 fn a_name_is_looked_up_once_while_its_addresses_are_remembered() {
     let endpoint = format!("http://localhost:{}", server::start().http.port());
     for (max_age, expected) in [(Duration::from_secs(600), 1), (Duration::ZERO, 3)] {
-        let lookups = Arc::new(AtomicUsize::new(0));
-        let resolver = CachingResolver::new(max_age, Arc::clone(&lookups));
-        let connector = DefaultConnector::default();
-        let agent = Agent::with_parts(config(None).build(), connector, resolver);
-        let ours = Ours::new(&endpoint, Some(agent));
+        let addresses = Addresses::new(max_age);
+        let ours = Ours::new(&endpoint, Some(addresses.agent(config(None).build())));
         for call in Call::ALL {
             ours.call(call);
         }
-        assert_eq!(lookups.load(Ordering::Relaxed), expected, "{max_age:?}");
+        assert_eq!(addresses.lookups(), expected, "{max_age:?}");
     }
+}
+
+#[test]
+fn caching_resolver_looks_a_name_up_again_after_a_failed_connect() {
+    let addresses = Addresses::new(Duration::from_secs(600));
+    let key: AccessKey = KEY.parse().unwrap();
+    // The port of a protocol that is not in use any more.
+    let endpoint = "http://localhost:1".parse().unwrap();
+    let once = Duration::from_millis(1);
+    let client = CommunicationIdentityClient::builder(endpoint, key)
+        .agent(addresses.agent(config(None).build()))
+        .retry_policy(RetryPolicy::default().max_retries(2).base_delay(once))
+        .build()
+        .unwrap();
+    let error = client.create_user().unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Connection, 3), "{error}");
+    assert_eq!(addresses.lookups(), 3);
 }
 
 #[test]

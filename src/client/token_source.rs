@@ -27,7 +27,7 @@ const MARGIN: Duration = Duration::from_secs(10 * 60);
 ///
 /// ```
 /// use acs_identity::CommunicationIdentityClient;
-/// use acs_identity::emulator::Emulator;
+/// use acs_identity::emulator::Emulator; // needs the feature `emulator`
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let emulator = Emulator::start()?;

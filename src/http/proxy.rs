@@ -120,7 +120,7 @@ fn parse(url: &str) -> Result<Proxy, &'static str> {
         Some((login, rest)) => (login, rest),
         None => ("", rest),
     };
-    if login.contains(|c: char| !c.is_ascii_graphic() || r#"/?#[]@\^`{|}<>""#.contains(c)) {
+    if login.contains(|c: char| !c.is_ascii_graphic() || "/?#[]@\\^`{|}<>\"".contains(c)) {
         return Err(
             "has a character in its user name or password that must be percent-encoded (such as %5C for a backslash, %23 for #, %2F for /, %40 for @)",
         );

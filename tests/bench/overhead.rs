@@ -21,14 +21,11 @@ mod server;
 mod sides;
 mod signing;
 
-use std::sync::{Arc, Barrier};
+use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use ureq::Agent;
-use ureq::unversioned::transport::DefaultConnector;
-
-use caching_resolver::CachingResolver;
+use caching_resolver::Addresses;
 use processes::{Ran, Server, run, side_of};
 use rounds::{Compared, Effort, Row, head, quartiles};
 use server::Service;
@@ -200,12 +197,9 @@ fn growth(effort: Effort, service: &Service) {
 
 fn names(effort: Effort, service: &Service) {
     let named = format!("http://localhost:{}", service.http.port());
-    let caching = || {
-        let resolver = CachingResolver::new(Duration::from_secs(30), Arc::default());
-        Agent::with_parts(config(None).build(), DefaultConnector::default(), resolver)
-    };
+    let addresses = Addresses::new(Duration::from_secs(30));
     let plain = Ours::new(&named, None);
-    let cached = Ours::new(&named, Some(caching()));
+    let cached = Ours::new(&named, Some(addresses.agent(config(None).build())));
     let (rounds, calls) = (effort.of(500), effort.of(20));
     Compared::measure(rounds, calls, || plain.call(Call::Issue), || cached.call(Call::Issue))
         .row("issue_token, http, at localhost", "the same with a caching resolver")

@@ -5,8 +5,11 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use ureq::tls::Certificate;
+
+use crate::caching_resolver::Addresses;
 use crate::server::{self, Service};
-use crate::sides::{Bare, Call, Ours, Side, agent};
+use crate::sides::{Bare, Call, Ours, Side, agent, config};
 
 /// The service in a process of its own, which ends with this one.
 pub(crate) struct Server {
@@ -83,9 +86,30 @@ pub(crate) fn is_one() -> bool {
             let (peak, late) = (memory("VmHWM:"), memory("VmRSS:"));
             println!("{} {} {}", text(peak), text(early), text(late));
         }
+        ["steps", side, endpoint, root] => steps(side, endpoint, &fs::read(root).unwrap()),
         _ => return false,
     }
     true
+}
+
+/// Takes the steps that are read from standard input, and prints how many microseconds each took.
+fn steps(side: &str, endpoint: &str, pem: &[u8]) {
+    let root = Certificate::from_pem(pem).unwrap();
+    let addresses = Addresses::new(Duration::from_secs(30));
+    let side: Box<dyn Side> = match side {
+        "ours" => Box::new(Ours::trusting(endpoint, Some(root.der()))),
+        "bare" => Box::new(Bare::new(endpoint, agent(Some(root.der())))),
+        _ => {
+            let agent = addresses.agent(config(Some(root.der())).build());
+            Box::new(Ours::new(endpoint, Some(agent)))
+        }
+    };
+    for step in std::io::stdin().lines() {
+        let call = if step.unwrap() == "create" { Call::Create } else { Call::Issue };
+        let started = Instant::now();
+        side.call(call);
+        println!("{}", started.elapsed().as_micros());
+    }
 }
 
 /// Both sides with the agent that the library makes for itself.

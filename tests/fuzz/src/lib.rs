@@ -15,8 +15,8 @@ use acs_identity::ureq::unversioned::transport::{
 };
 use acs_identity::ureq::{self, Agent, config::Config};
 use acs_identity::{
-    AccessKey, ApiVersion, CommunicationIdentityClient, CommunicationUserIdentifier, Error,
-    ErrorKind, RetryPolicy,
+    AccessKey, CommunicationIdentityClient, CommunicationUserIdentifier, Error, ErrorKind,
+    RetryPolicy,
 };
 
 /// Base64, so that it is a valid key, and easy to find where it must not be.
@@ -64,7 +64,6 @@ impl Memory {
         let key: AccessKey = KEY.parse().unwrap();
         CommunicationIdentityClient::builder("http://127.0.0.1:1".parse().unwrap(), key)
             .agent(self.agent())
-            .api_version(ApiVersion::V2025_03_02_PREVIEW)
             .retry_policy(policy)
             .build()
             .unwrap()
@@ -148,42 +147,24 @@ impl Transport for Pipe {
 pub enum Operation {
     Create,
     CreateWithToken,
-    CreateWithCustomId,
-    CreateWithCustomIdAndToken,
     Issue,
     Exchange,
     Revoke,
     Delete,
-    Get,
 }
 
 impl Operation {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 6] = [
         Self::Create,
         Self::CreateWithToken,
-        Self::CreateWithCustomId,
-        Self::CreateWithCustomIdAndToken,
         Self::Issue,
         Self::Exchange,
         Self::Revoke,
         Self::Delete,
-        Self::Get,
     ];
 
     pub fn is_create(self) -> bool {
-        matches!(
-            self,
-            Self::Create
-                | Self::CreateWithToken
-                | Self::CreateWithCustomId
-                | Self::CreateWithCustomIdAndToken
-        )
-    }
-
-    /// Whether it is kept from being repeated when it may have been done: with an id of the
-    /// caller's, twice is the same as once.
-    pub fn is_repeatable(self) -> bool {
-        !matches!(self, Self::Create | Self::CreateWithToken)
+        matches!(self, Self::Create | Self::CreateWithToken)
     }
 
     pub fn success(self) -> u16 {
@@ -205,25 +186,12 @@ impl Operation {
             assert!(!format!("{token:?}").contains("CANARY"), "{token:?}");
             assert!(token.is_expired(token.expires_on()));
         };
-        let details = |details: acs_identity::CommunicationUserDetails| {
-            drop(format!("{details:?}"));
-            details.identifier().clone()
-        };
         match self {
             Self::Create => client.create_user().map(Some),
             Self::CreateWithToken => client.create_user_and_token(["voip"]).map(|(user, it)| {
                 token(it);
                 Some(user)
             }),
-            Self::CreateWithCustomId => {
-                client.create_user_with_custom_id("alice").map(|it| Some(details(it)))
-            }
-            Self::CreateWithCustomIdAndToken => {
-                client.create_user_and_token_with_custom_id("alice", ["voip"]).map(|(user, it)| {
-                    token(it);
-                    Some(details(user))
-                })
-            }
             Self::Issue => client.issue_token(&user(), ["voip"]).map(|it| {
                 token(it);
                 None
@@ -234,7 +202,6 @@ impl Operation {
             }),
             Self::Revoke => client.revoke_tokens(&user()).map(|()| None),
             Self::Delete => client.delete_user(&user()).map(|()| None),
-            Self::Get => client.get_user(&user()).map(|it| Some(details(it))),
         }
     }
 }
@@ -246,7 +213,6 @@ pub fn shown(error: &Error) -> Vec<String> {
     shown.extend(
         [error.code(), error.message(), error.target()].into_iter().flatten().map(str::to_owned),
     );
-    shown.extend(error.details().iter().map(|detail| format!("{detail:?}")));
     let mut cause = error.source();
     while let Some(error) = cause {
         shown.extend([error.to_string(), format!("{error:?}")]);

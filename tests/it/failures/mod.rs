@@ -8,6 +8,7 @@ mod cuts;
 mod doubt;
 mod gateways;
 mod http;
+mod names;
 mod promises;
 mod responses;
 mod secrets;
