@@ -3,10 +3,9 @@
 use std::fs;
 use std::io;
 use std::net::{Shutdown, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 
-use acs_identity::CommunicationIdentityClient;
 use acs_identity::emulator::{Emulator, Operation, RecordedRequest};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -14,7 +13,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
 use crate::support::authority::{Authority, Flaw};
-use crate::support::process::{Running, example, run};
+use crate::support::process::{example, run};
 use crate::support::server::{ID, respond_well};
 use crate::support::{CANARY_KEY, Connection, Server};
 
@@ -200,22 +199,6 @@ fn sign_an_email_hides_the_signature_unless_told() {
     let usage = "sign_an_email: takes [--show-signature] [SECONDS_SINCE_1970], and nothing else\n";
     assert_eq!(String::from_utf8(refused.stderr).unwrap(), usage);
     assert_eq!(refused.status.code(), Some(2));
-}
-
-/// The tests of `acs` try the rest of it.
-#[test]
-fn emulator() {
-    if !Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/emulator.rs")).exists() {
-        // The published package does not have it.
-        return;
-    }
-    let mut process = Running::start(example("emulator").args(["--access-key", CANARY_KEY]));
-    let connection_string = process.stdout().next();
-    let client = CommunicationIdentityClient::from_connection_string(&connection_string).unwrap();
-    assert!(connection_string.ends_with(&format!("/;accesskey={CANARY_KEY}")));
-    client.create_user().unwrap();
-    let help = outcome("emulator", &["--help"], None).unwrap();
-    assert!(help.contains("cargo run --example emulator -- [OPTIONS]"), "{help}");
 }
 
 /// Where a `println!` would panic.
