@@ -45,10 +45,14 @@ pub(crate) struct Core {
     pub(crate) create_lost: Mutex<Option<Instant>>,
 }
 
+/// Receives the error of an attempt and the delay until the next.
+pub(crate) type OnRetry = dyn Fn(&Error, Duration) + Send + Sync;
+
 /// The state that all attempts of one call share.
 pub(crate) struct Call<'a> {
     core: &'a Core,
     operation: &'a Operation,
+    on_retry: Option<&'a OnRetry>,
     client_request_id: HeaderValue,
     started: Instant,
     authentication: Authentication,
@@ -87,11 +91,16 @@ impl Core {
 }
 
 impl<'a> Call<'a> {
-    pub(crate) fn new(core: &'a Core, operation: &'a Operation) -> Self {
+    pub(crate) fn new(
+        core: &'a Core,
+        operation: &'a Operation,
+        on_retry: Option<&'a OnRetry>,
+    ) -> Self {
         let credential = core.credential.read().unwrap_or_else(PoisonError::into_inner).clone();
         Self {
             core,
             operation,
+            on_retry,
             client_request_id: random_uuid(),
             started: core.clock.instant(),
             authentication: Authentication::new(credential, core.clock_offset()),
@@ -145,6 +154,9 @@ impl<'a> Call<'a> {
                 return Err(self.conclude(error));
             }
             if !delay.is_zero() {
+                if let Some(on_retry) = self.on_retry {
+                    on_retry(&self.conclude(error.clone()), delay);
+                }
                 self.core.clock.sleep(delay);
             }
             // Sleeping may take longer than requested.

@@ -53,7 +53,7 @@ fn assert_named(log: Vec<(String, Option<String>)>, expected: &[(&str, &str)]) {
 }
 
 #[test]
-fn of_bash_and_openssl_are_named() {
+fn mistakes_of_bash_and_openssl_are_named() {
     let tools: &[&[&str]] = &[
         &["bash", "-c", "((BASH_VERSINFO[0] >= 4)) && : </dev/null && type base64 od sed"],
         &["openssl", "version"],
@@ -89,7 +89,7 @@ fn of_bash_and_openssl_are_named() {
 }
 
 #[test]
-fn of_python_are_named() {
+fn mistakes_of_python_are_named() {
     let Some(log) = log_of("mistakes.py", HIGH_KEY, &[&["python3", "--version"]]) else { return };
     let expected = [
         ("raw-string", "match: a backslash and an n were signed in place of line feeds"),
