@@ -14,15 +14,17 @@ use super::response::{Refusal, Response};
 use super::service::IssuedToken;
 use super::state::Live;
 
-const UNKNOWN: &str = "there are GET /emulator/health and state, and POST /emulator/clock, expire-tokens, faults, reset and users";
+const UNKNOWN: &str = "not a request that the emulator takes: use GET /emulator/health or state, or POST /emulator/clock, expire-tokens, faults, reset or users";
 
 /// Does what a request to the emulator itself asks for. `None` if the request is one to the service.
 pub(super) fn respond(live: &mut Live, request: &Request) -> Result<Option<Response>, Refusal> {
     let Some(command) = request.path().strip_prefix("/emulator") else { return Ok(None) };
     refuse_web_pages(request)?;
     match (request.method.as_str(), command.trim_matches('/')) {
-        ("GET", "health") => return Ok(Some(Response::json(200, health(live).to_string()))),
-        ("GET", "state") => return Ok(Some(Response::json(200, state(live).to_string()))),
+        ("GET" | "HEAD", "health") => {
+            return Ok(Some(Response::json(200, health(live).to_string())));
+        }
+        ("GET" | "HEAD", "state") => return Ok(Some(Response::json(200, state(live).to_string()))),
         ("POST", "clock") => {
             let times = each(request, parse_time)?;
             live.advance_clock(times.into_iter().fold(Duration::ZERO, Duration::saturating_add));
@@ -60,7 +62,10 @@ fn health(live: &Live) -> Value {
 
 fn state(live: &Live) -> Value {
     let users = &live.service.users;
-    let token = |token: IssuedToken| json!({"scopes": token.scopes(), "expiresOn": dotnet_rfc3339(token.expires_on())});
+    let token = |token: IssuedToken| {
+        let expires_on = dotnet_rfc3339(token.expires_on());
+        json!({"scopes": token.scopes(), "expiresOn": expires_on})
+    };
     let user = |id: String| {
         let tokens = users.valid_tokens(&id, live.now()).unwrap_or_default();
         json!({"id": id, "tokens": tokens.into_iter().map(token).collect::<Value>()})

@@ -55,9 +55,10 @@ pub(super) enum Effect {
 impl Fault {
     /// Responds with this status in place of the service, which never sees the request.
     ///
-    /// The response has an empty body and the headers of every response of the service, until
-    /// [`header`](Self::header) and [`body`](Self::body) say otherwise. A client does not repeat the creation
-    /// of a user after a bare 503, since the user may exist, but after one with the header `Retry-After`.
+    /// The response has an empty body and the headers of every response of the service, unless
+    /// [`header`](Self::header) and [`body`](Self::body) set others. This crate's client does not retry
+    /// creating a user after a bare 503, because the user may exist; it does retry if the response has
+    /// `Retry-After`.
     pub fn respond(status: u16) -> Self {
         Self::new(&status.to_string(), Effect::Respond(Response::new(status)), false)
     }
@@ -108,8 +109,8 @@ impl Fault {
     /// Adds a header to the response of [`respond`](Self::respond), as it is, unchecked; other faults
     /// ignore it.
     ///
-    /// It replaces the header of that name which the emulator would send. A `Content-Length` or
-    /// `Transfer-Encoding` need not fit the body: the response may be as broken as the test wants it. After
+    /// It replaces the header that the emulator would send under this name. A `Content-Length` or
+    /// `Transfer-Encoding` need not fit the body: the response may be as broken as the test needs it. After
     /// `Connection: close` the connection is closed.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         if let Effect::Respond(response) = &mut self.effect {

@@ -1,6 +1,6 @@
 //! Requests to the emulator itself, for tests in other languages.
 
-use std::io::{BufReader, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use acs_identity::emulator::{Emulator, Fault, Operation};
 use serde_json::{Value, json};
 
-use super::{Response, create, encoded, exchange, post, read_response};
+use super::{Response, connect, create, encoded, exchange, post, read_response};
 
 pub(super) fn control(emulator: &Emulator, method: &str, path: &str, body: &str) -> Response {
     let host = emulator.endpoint().replace("http://", "");
@@ -53,6 +53,13 @@ fn control_health_counts_and_state_shows_the_users() {
     ]);
     let expected = json!({"requests": requests, "users": users, "pendingFaults": ["delete:500"]});
     assert_eq!(state, expected);
+    // As programs ask that wait for a server.
+    let mut stream = connect(&emulator);
+    let head = "HEAD /emulator/health HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    stream.get_mut().write_all(head.as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.ends_with("\r\n\r\n"), "{text}");
     assert_eq!(emulator.request_count(), 2, "only the log has them");
     assert!(seen.lock().unwrap()[3].ends_with(" GET /emulator/state?x -> 200"));
 }
@@ -122,7 +129,7 @@ fn control_request_with_a_mistake_is_told_what_there_is() {
             assert_refused(&control(&emulator, "POST", path, body), 400, problem);
         }
     }
-    let problem = "there are GET /emulator/health and state, and POST /emulator/clock, expire-tokens, faults, reset and users";
+    let problem = "not a request that the emulator takes: use GET /emulator/health or state, or POST /emulator/clock, expire-tokens, faults, reset or users";
     for (method, path) in [("GET", "reset"), ("POST", "state"), ("GET", ""), ("POST", "Faults")] {
         assert_refused(&control(&emulator, method, path, ""), 404, problem);
     }
