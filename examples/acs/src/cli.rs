@@ -51,12 +51,11 @@ pub(crate) fn print_error(
     Ok(ExitCode::SUCCESS)
 }
 
-pub(crate) fn print_completion(matches: &ArgMatches) -> Result<ExitCode, Failure> {
+pub(crate) fn print_completion(matches: &ArgMatches) -> Result<(), Failure> {
     let mut script = Vec::new();
     let shell = matches.get_one::<Shell>("shell").copied().unwrap_or(Shell::Bash);
     clap_complete::generate(shell, &mut outline(), "acs", &mut script);
-    output::print(&String::from_utf8_lossy(&script))?;
-    Ok(ExitCode::SUCCESS)
+    output::print(&String::from_utf8_lossy(&script))
 }
 
 pub(crate) fn flag(name: &'static str) -> Arg {
@@ -132,14 +131,12 @@ fn without_secrets(error: &clap::Error, arguments: &[OsString]) -> String {
         // The values of `--name=value` and of `-nvalue` are words of their own.
         let long = argument.split_once('=').map_or("", |(_, value)| value);
         let short = argument.strip_prefix('-').and_then(|flag| flag.get(1..)).unwrap_or_default();
-        for word in [&*argument, long, short] {
-            let is_secret =
-                word.len() > MAX_REPEATED || word.to_ascii_lowercase().contains("accesskey=");
-            if word.starts_with("8:") {
-                // A user's id.
-            } else if is_secret {
+        // The id of a user is no secret.
+        let is_possible = |word: &&str| !word.is_empty() && !word.starts_with("8:");
+        for word in [&*argument, long, short].into_iter().filter(is_possible) {
+            if word.len() > MAX_REPEATED || word.to_ascii_lowercase().contains("accesskey=") {
                 message = message.replace(word, NOT_REPEATED);
-            } else if is_stray && !word.is_empty() && !is_option(word) {
+            } else if is_stray && !is_option(word) {
                 message = message.replace(&format!("'{word}'"), NOT_REPEATED);
                 // The tip has it behind two dashes.
                 message = message.replace(&format!(" {word}'"), &format!(" {NOT_REPEATED}'"));

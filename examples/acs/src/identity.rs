@@ -68,8 +68,8 @@ pub(crate) fn yes() -> Arg {
     flag("yes").short('y').help("Skip the confirmation prompt; required if there is no terminal")
 }
 
-pub(crate) fn create(settings: &Settings) -> Result<Data, Failure> {
-    let client = settings.client(None)?;
+pub(crate) fn create(matches: &mut ArgMatches) -> Result<Data, Failure> {
+    let client = Settings::resolve(matches)?.client(None)?;
     interrupt::explain(CREATE_INTERRUPTED)?;
     Ok(Data::of_new_user(&client.create_user()?))
 }
@@ -95,11 +95,10 @@ pub(crate) fn revoke(matches: &mut ArgMatches) -> Result<(), Failure> {
     let yes = matches.get_flag("yes");
     confirm::require_terminal(yes, "token revoke")?;
     let settings = Settings::resolve(matches)?;
-    for user in matches.remove_many::<CommunicationUserIdentifier>("user").into_iter().flatten() {
-        confirm::ask(yes, &format!("Revoke all tokens of {user}?"))?;
-        settings.client(Some(&user))?.revoke_tokens(&user)?;
-    }
-    Ok(())
+    let user: Option<CommunicationUserIdentifier> = matches.remove_one("user");
+    let user = user.ok_or_else(|| Failure::usage("--user is required"))?;
+    confirm::ask(yes, &format!("Revoke all tokens of {user}?"))?;
+    Ok(settings.client(Some(&user))?.revoke_tokens(&user)?)
 }
 
 pub(crate) fn exchange(matches: &mut ArgMatches) -> Result<Data, Failure> {

@@ -57,20 +57,19 @@ fn main() -> ExitCode {
 
 /// Runs the command of these names.
 fn run(names: &str, mut matches: ArgMatches) -> Result<ExitCode, Failure> {
-    match names {
-        "emulator" => return emulator::run(matches),
-        "completion" => return cli::print_completion(&matches),
-        _ => {}
+    if names == "emulator" {
+        return emulator::run(matches);
     }
     output::set_verbosity(&matches);
     let format = &Format::of(&mut matches);
     let matches = &mut matches;
     match names {
-        "user create" => identity::create(&Settings::resolve(matches)?)?.print(format),
+        "user create" => identity::create(matches)?.print(format),
         "user delete" => delete::run(matches, format),
         "token issue" => identity::issue(matches)?.print(format),
         "token revoke" => identity::revoke(matches),
         "token exchange" => identity::exchange(matches)?.print(format),
+        "completion" => cli::print_completion(matches),
         _ => Settings::resolve(matches)?.check(matches.get_flag("online"))?.print(format),
     }?;
     Ok(ExitCode::SUCCESS)

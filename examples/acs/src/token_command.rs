@@ -1,7 +1,9 @@
 //! Bearer tokens from another program, such as az.
 
 use std::error::Error;
-use std::io::{self, IsTerminal as _, Read as _};
+#[cfg(unix)]
+use std::io::IsTerminal as _;
+use std::io::{self, Read as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -33,6 +35,7 @@ pub(crate) fn run(
     let deadline = Instant::now() + limit;
     // A group of its own can be killed as a whole. On a terminal, only the group of this program may read
     // input, and Ctrl-C ends only that one.
+    #[cfg(unix)]
     let own_group = !(io::stdin().is_terminal() || io::stderr().is_terminal());
     let mut shell = shell(command);
     #[cfg(unix)]
