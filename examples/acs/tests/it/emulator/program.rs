@@ -220,7 +220,7 @@ fn options_that_are_malformed_are_rejected_without_repeating_a_key() {
         (&["--log-format=xml"], "error: invalid value 'xml' for '--log-format <FORMAT>'"),
         (
             &["--fault", "isue:503"],
-            "error: invalid value 'isue:503' for '--fault <SPEC>': \"isue\" is not an operation: expected create, get, delete, issue, revoke, exchange or *",
+            "error: invalid value 'isue:503' for '--fault <SPEC>': \"isue\" is not an operation: expected create, delete, issue, revoke, exchange or *",
         ),
         (
             &["--teams-token", "CANARY", APP],
