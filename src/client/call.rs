@@ -196,10 +196,10 @@ impl<'a> Call<'a> {
         let time_left = self.time_left();
         if time_left.is_zero() {
             // Fetching a bearer token is not bounded by the deadline.
-            return Err(Error::new(
-                ErrorKind::Connection,
-                "the call's deadline passed before the request could be sent",
-            ));
+            let problem = "the call's deadline passed before the request could be sent";
+            let mut error = Error::new(ErrorKind::Connection, problem);
+            error.inner.is_transient = true;
+            return Err(error);
         }
         self.attempts += 1;
         let body = &self.operation.body;
