@@ -131,7 +131,7 @@ fn check_form(text: &str) -> Result<(), Error> {
 }
 
 /// Whether a text is what a pipeline, an app setting or a template should have replaced, or what a log
-/// shows in place of a secret.
+/// shows instead of a secret.
 fn is_reference(text: &str) -> bool {
     let is_between = |start, end| text.starts_with(start) && text.ends_with(end);
     ["@Microsoft.", "$", "{{"].iter().any(|start| text.starts_with(start))

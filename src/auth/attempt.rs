@@ -39,7 +39,7 @@ impl Authentication {
         (self.recovered && !self.is_bearer()).then_some(self.offset)
     }
 
-    /// Whether requests carry a bearer token in place of a signature.
+    /// Whether requests carry a bearer token instead of a signature.
     pub(crate) fn is_bearer(&self) -> bool {
         matches!(self.credential.kind(), Kind::Bearer(_))
     }

@@ -267,7 +267,7 @@ impl Emulator {
         live.service.entra_tokens.insert(token.into(), user);
     }
 
-    /// Makes all operations accept `Authorization: Bearer` with this token in place of a signature.
+    /// Makes all operations accept `Authorization: Bearer` with this token instead of a signature.
     pub fn accept_bearer_token(&self, token: impl Into<String>) {
         self.live().service.bearer_tokens.insert(token.into());
     }

@@ -18,7 +18,7 @@ pub(crate) const POLL: Duration = Duration::from_millis(50);
 /// The exit code after TERM.
 pub(crate) const TERMINATED: u8 = 128 + 15;
 
-/// The signals since this was made, in place of their default, which ends the process.
+/// The signals since this was made, instead of their default, which ends the process.
 ///
 /// HUP keeps its default, so that `nohup` still works.
 #[derive(Clone, Debug)]

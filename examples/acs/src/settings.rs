@@ -56,7 +56,7 @@ impl Settings {
                 .help("The version of the service's interface [default: 2023-10-01]"),
             option("ca-file", "FILE")
                 .value_parser(value_parser!(PathBuf))
-                .help("Trust the root certificates of a PEM file in place of Mozilla's [default: SSL_CERT_FILE]"),
+                .help("Trust the root certificates of a PEM file instead of Mozilla's [default: SSL_CERT_FILE]"),
             option("timeout", "TIME")
                 .value_parser(duration::parse)
                 .help("How long a request may take, with retries and --token-command [default: 100s]"),

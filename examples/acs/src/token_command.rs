@@ -52,7 +52,7 @@ pub(crate) fn run(
     thread::spawn(move || {
         let mut text = Vec::new();
         let _ = stdout.map(|stdout| stdout.take(MAX_OUTPUT).read_to_end(&mut text));
-        // After the limit, nobody receives it.
+        // After the limit, the receiver is gone.
         let _ = sender.send(text);
     });
     let text = receiver.recv_timeout(limit).ok();

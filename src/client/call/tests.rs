@@ -331,7 +331,7 @@ fn bearer_token_that_outlasts_the_deadline_ends_the_call() {
 }
 
 /// A service that keeps connections without announcing it, and counts them. Told to, it closes the connection
-/// of the next request in place of a response.
+/// of the next request instead of a response.
 #[derive(Default)]
 struct Silent {
     connections: AtomicU32,

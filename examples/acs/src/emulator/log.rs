@@ -35,7 +35,7 @@ impl Log {
         let note = match dropped {
             0 => String::new(),
             _ if self.is_json => format!("{{\"dropped\":{dropped}}}\n"),
-            _ => format!("({dropped} lines dropped: nobody read them in time)\n"),
+            _ => format!("({dropped} lines dropped: they were not read in time)\n"),
         };
         let request = if self.is_json { request.to_json() } else { request.to_string() };
         let line = format!("{note}{request}\n");

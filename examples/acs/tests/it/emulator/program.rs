@@ -85,7 +85,7 @@ fn log_drops_lines_rather_than_wait_for_a_reader() {
     }
     agent.get(url(3)).call().unwrap();
     let mut rest = (0..20).map(|_| log.next());
-    assert!(rest.any(|line| line.ends_with(" lines dropped: nobody read them in time)")));
+    assert!(rest.any(|line| line.ends_with(" lines dropped: they were not read in time)")));
     assert!(log.next().contains(" GET /aaa"));
 }
 
