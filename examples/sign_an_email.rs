@@ -86,7 +86,7 @@ fn run(show_signature: bool, at: SystemTime) -> Result<(), Box<dyn Error>> {
     writeln!(stdout, "host: {}", request.host)?;
     writeln!(stdout, "content-type: application/json")?;
     for (name, value) in signed.headers() {
-        // Whoever reads it can send this e-mail while the date is fresh.
+        // Anyone who reads it can send this e-mail while the date is fresh.
         let hidden = name == "authorization" && !show_signature;
         writeln!(stdout, "{name}: {}", if hidden { "[redacted]" } else { value })?;
     }

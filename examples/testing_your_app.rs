@@ -48,7 +48,7 @@ impl Guest {
         match client.issue_token(&user, ["voip.join"]) {
             Ok(token) => Ok(Self { user, token: token.token().to_owned() }),
             Err(error) => {
-                // A guest without a token is of no use, and nobody could find it later.
+                // A guest without a token is useless, and its id would be lost.
                 let _ = client.delete_user(&user);
                 Err(error)
             }

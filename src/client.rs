@@ -4,10 +4,11 @@ use std::env::VarError;
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::auth::credential::Credential;
 use crate::client::builder::CommunicationIdentityClientBuilder;
-use crate::client::call::{Call, Core};
+use crate::client::call::{Call, Core, OnRetry};
 use crate::connection_string::ConnectionString;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
@@ -63,6 +64,7 @@ type Observer = dyn Fn(&CallReport) + Send + Sync;
 pub struct CommunicationIdentityClient {
     core: Arc<Core>,
     observer: Option<Arc<Observer>>,
+    on_retry: Option<Arc<OnRetry>>,
 }
 
 impl CommunicationIdentityClient {
@@ -255,7 +257,39 @@ impl CommunicationIdentityClient {
     #[doc(alias = "raw_response_hook")]
     #[doc(alias = "on_response")]
     pub fn observed(&self, observer: impl Fn(&CallReport) + Send + Sync + 'static) -> Self {
-        Self { core: Arc::clone(&self.core), observer: Some(Arc::new(observer)) }
+        Self { observer: Some(Arc::new(observer)), ..self.clone() }
+    }
+
+    /// Returns a client that reports each retry to a function before the backoff, and shares everything
+    /// else with this one.
+    ///
+    /// The function receives the error of the failed attempt and the delay until the next attempt, on the
+    /// caller's thread. What holds for the function of [`observed`](Self::observed) holds for this one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # use acs_identity::CommunicationIdentityClient;
+    /// # use acs_identity::emulator::{Emulator, Fault};
+    /// # let emulator = Emulator::start()?;
+    /// # emulator.inject(Fault::respond(429));
+    /// # let client = CommunicationIdentityClient::from_connection_string(&emulator.connection_string())?;
+    /// let client = client.on_retry(|error, delay| eprintln!("{error}; next attempt in {delay:?}"));
+    /// client.create_user()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn on_retry(&self, observer: impl Fn(&Error, Duration) + Send + Sync + 'static) -> Self {
+        Self { on_retry: Some(Arc::new(observer)), ..self.clone() }
+    }
+
+    /// Returns the environment variable that names the proxy in effect, such as `HTTPS_PROXY`.
+    ///
+    /// `None` without a proxy, or if it comes from your own [agent](CommunicationIdentityClientBuilder::agent).
+    pub fn proxy_variable(&self) -> Option<&'static str> {
+        self.core.transport.proxy_variable()
     }
 
     fn call<T>(
@@ -263,7 +297,7 @@ impl CommunicationIdentityClient {
         operation: &Operation,
         decode: impl Fn(&Response) -> Result<T, String>,
     ) -> Result<T, Error> {
-        let mut call = Call::new(&self.core, operation);
+        let mut call = Call::new(&self.core, operation, self.on_retry.as_deref());
         let result = call.run(decode);
         if let Some(observer) = &self.observer {
             observer(&CallReport { error: result.as_ref().err().cloned(), ..call.report() });

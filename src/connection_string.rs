@@ -59,31 +59,28 @@ impl FromStr for ConnectionString {
     /// malformed. The text names the part and never shows a value.
     fn from_str(text: &str) -> Result<Self, Error> {
         let text = strip(text);
-        if text.is_empty() {
-            return Err(rejected("connection string is empty"));
-        }
+        check_form(text)?;
         let mut endpoint = None;
         let mut access_key = None;
-        for (index, part) in text.split(';').enumerate() {
-            let part = strip(part);
+        for (number, part) in (1..).zip(text.split(';').map(strip)) {
             if part.is_empty() {
                 continue;
             }
             let Some((name, value)) = part.split_once('=') else {
-                return Err(rejected(&format!(
-                    "part {} of the connection string has no =",
-                    index + 1
-                )));
+                let problem = format!("part {number} of the connection string has no '=' sign");
+                return Err(rejected(&problem));
             };
             let (field, seen) = match strip(name).to_ascii_lowercase().as_str() {
                 "" => {
                     return Err(rejected(&format!(
-                        "part {} of the connection string has no name before its =",
-                        index + 1
+                        "part {number} of the connection string has no name before its '=' sign"
                     )));
                 }
                 "endpoint" => ("endpoint", &mut endpoint),
                 "accesskey" => ("accesskey", &mut access_key),
+                "sharedaccesskey" | "accountkey" | "secret" => {
+                    return Err(rejected("connection string belongs to another Azure service"));
+                }
                 // A whole line of an `.env` file.
                 _ if strip(value).to_ascii_lowercase().starts_with("endpoint=") => {
                     return Err(rejected(
@@ -92,19 +89,69 @@ impl FromStr for ConnectionString {
                 }
                 _ => continue,
             };
-            if seen.replace(strip(value)).is_some() {
+            let value = strip(value);
+            if is_reference(value) {
+                return Err(rejected(&format!("{field} {REFERENCE}")));
+            }
+            if seen.replace(value).is_some() {
                 return Err(rejected(&format!("connection string has {field}= twice")));
             }
         }
-        let endpoint =
-            endpoint.ok_or_else(|| rejected("connection string has no endpoint= part"))?;
-        let access_key =
-            access_key.ok_or_else(|| rejected("connection string has no accesskey= part (in a shell, quote the string: a ; ends a command)"))?;
+        let endpoint = endpoint.ok_or_else(|| missing("endpoint", text))?;
+        let access_key = access_key.ok_or_else(|| missing("accesskey", text))?;
         if access_key.contains("://") {
             return Err(rejected("accesskey holds a URL, as if the two values were swapped"));
         }
         Ok(Self { endpoint: endpoint.parse()?, access_key: access_key.parse()? })
     }
+}
+
+const REFERENCE: &str = "is a placeholder or a reference that was not replaced";
+
+/// Recognizes texts that contain or refer to a connection string.
+fn check_form(text: &str) -> Result<(), Error> {
+    if text.is_empty() {
+        return Err(rejected("connection string is empty"));
+    }
+    if is_reference(text) {
+        return Err(rejected(&format!("connection string {REFERENCE}")));
+    }
+    if text.starts_with('{') {
+        // As `az communication list-key` prints it.
+        return Err(Error::invalid_input(
+            "connection string is JSON: take the value of its primaryConnectionString",
+        ));
+    }
+    if text.contains(['\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}', '\u{201a}']) {
+        return Err(Error::invalid_input(
+            "connection string has a word processor's curly quotes: remove them",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether a text is what a pipeline, an app setting or a template should have replaced, or what a log
+/// shows instead of a secret.
+fn is_reference(text: &str) -> bool {
+    let is_between = |start, end| text.starts_with(start) && text.ends_with(end);
+    ["@Microsoft.", "$", "{{"].iter().any(|start| text.starts_with(start))
+        || is_between('<', '>')
+        || is_between('%', '%')
+        || (!text.is_empty() && text.chars().all(|c| c == '*'))
+}
+
+fn missing(field: &str, text: &str) -> Error {
+    let text_before = text.to_ascii_lowercase();
+    let text_before = text_before.split_once(&format!("{field}=")).map(|(before, _)| before);
+    if text_before.is_some_and(|it| !it.ends_with(|c: char| c.is_alphanumeric() || c == '_')) {
+        return rejected(&format!("connection string has no ; before {field}="));
+    }
+    if field == "accesskey" && !text.contains(';') {
+        return rejected(
+            "connection string ends after endpoint= (in a shell, quote the string: a ; ends a command)",
+        );
+    }
+    rejected(&format!("connection string has no {field}= part"))
 }
 
 fn rejected(why: &str) -> Error {

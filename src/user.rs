@@ -74,15 +74,6 @@ impl FromStr for CommunicationUserIdentifier {
     }
 }
 
-impl TryFrom<&str> for CommunicationUserIdentifier {
-    type Error = Error;
-
-    /// Same as [`from_str`](Self::from_str).
-    fn try_from(id: &str) -> Result<Self, Error> {
-        id.parse()
-    }
-}
-
 impl AsRef<str> for CommunicationUserIdentifier {
     fn as_ref(&self) -> &str {
         &self.0
@@ -127,7 +118,6 @@ mod tests {
             "\"else",
         ] {
             assert_eq!(id.parse::<CommunicationUserIdentifier>().unwrap().identifier(), id);
-            assert_eq!(CommunicationUserIdentifier::try_from(id).unwrap().as_ref(), id);
         }
     }
 

@@ -39,7 +39,7 @@ impl Authentication {
         (self.recovered && !self.is_bearer()).then_some(self.offset)
     }
 
-    /// Whether requests carry a bearer token in place of a signature.
+    /// Whether requests carry a bearer token instead of a signature.
     pub(crate) fn is_bearer(&self) -> bool {
         matches!(self.credential.kind(), Kind::Bearer(_))
     }
@@ -47,11 +47,6 @@ impl Authentication {
     /// Whether requests are dated with the service's time, which differs from this machine's clock.
     pub(crate) fn is_clock_corrected(&self) -> bool {
         self.offset != 0
-    }
-
-    /// Whether [`recover`](Self::recover) changed the authentication.
-    pub(crate) fn has_recovered(&self) -> bool {
-        self.recovered
     }
 
     /// Adds the headers that authenticate a request sent now.

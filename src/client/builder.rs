@@ -237,7 +237,7 @@ impl CommunicationIdentityClientBuilder {
     /// The last two do not apply if you bring an [`agent`](Self::agent).
     pub fn build(self) -> Result<CommunicationIdentityClient, Error> {
         let core = Arc::new(self.core()?);
-        Ok(CommunicationIdentityClient { core, observer: None })
+        Ok(CommunicationIdentityClient { core, observer: None, on_retry: None })
     }
 
     /// Checks the settings and assembles what all clones share.

@@ -45,10 +45,14 @@ pub(crate) struct Core {
     pub(crate) create_lost: Mutex<Option<Instant>>,
 }
 
+/// Receives the error of an attempt and the delay until the next.
+pub(crate) type OnRetry = dyn Fn(&Error, Duration) + Send + Sync;
+
 /// The state that all attempts of one call share.
 pub(crate) struct Call<'a> {
     core: &'a Core,
     operation: &'a Operation,
+    on_retry: Option<&'a OnRetry>,
     client_request_id: HeaderValue,
     started: Instant,
     authentication: Authentication,
@@ -87,11 +91,16 @@ impl Core {
 }
 
 impl<'a> Call<'a> {
-    pub(crate) fn new(core: &'a Core, operation: &'a Operation) -> Self {
+    pub(crate) fn new(
+        core: &'a Core,
+        operation: &'a Operation,
+        on_retry: Option<&'a OnRetry>,
+    ) -> Self {
         let credential = core.credential.read().unwrap_or_else(PoisonError::into_inner).clone();
         Self {
             core,
             operation,
+            on_retry,
             client_request_id: random_uuid(),
             started: core.clock.instant(),
             authentication: Authentication::new(credential, core.clock_offset()),
@@ -108,6 +117,8 @@ impl<'a> Call<'a> {
         decode: impl Fn(&Response) -> Result<T, String>,
     ) -> Result<T, Error> {
         let mut new_connection = self.operation.creates_user() && self.core.has_lost_create();
+        // Without the additional attempt after a 401.
+        let mut number = 1;
         loop {
             let error = match self.attempt(new_connection, &decode) {
                 Ok(value) => return Ok(value),
@@ -127,14 +138,15 @@ impl<'a> Call<'a> {
                 // The error is the service's own, so it accepted the signature.
                 self.keep_offset();
             }
-            let number = self.counted_attempts();
             let policy = &self.core.retry_policy;
             let delay =
                 if is_unauthenticated && self.authentication.recover(self.core.clock_correction) {
                     Duration::ZERO
                 } else if policy.allows_retry(number, &error, !self.operation.creates_user()) {
                     let jitter = u32::try_from(random_u64() % 401).unwrap_or_default();
-                    policy.delay(number, error.retry_after(), jitter)
+                    let delay = policy.delay(number, error.retry_after(), jitter);
+                    number += 1;
+                    delay
                 } else {
                     return Err(self.conclude(error));
                 };
@@ -142,6 +154,9 @@ impl<'a> Call<'a> {
                 return Err(self.conclude(error));
             }
             if !delay.is_zero() {
+                if let Some(on_retry) = self.on_retry {
+                    on_retry(&self.conclude(error.clone()), delay);
+                }
                 self.core.clock.sleep(delay);
             }
             // Sleeping may take longer than requested.
@@ -181,10 +196,10 @@ impl<'a> Call<'a> {
         let time_left = self.time_left();
         if time_left.is_zero() {
             // Fetching a bearer token is not bounded by the deadline.
-            return Err(Error::new(
-                ErrorKind::Connection,
-                "the call's deadline passed before the request could be sent",
-            ));
+            let problem = "the call's deadline passed before the request could be sent";
+            let mut error = Error::new(ErrorKind::Connection, problem);
+            error.inner.is_transient = true;
+            return Err(error);
         }
         self.attempts += 1;
         let body = &self.operation.body;
@@ -288,11 +303,6 @@ impl<'a> Call<'a> {
         if let Some(offset) = self.authentication.measured_offset() {
             self.core.clock_offset.store(offset, Ordering::Relaxed);
         }
-    }
-
-    /// Returns the number of attempts, without the additional one after a 401.
-    fn counted_attempts(&self) -> u32 {
-        self.attempts - u32::from(self.authentication.has_recovered())
     }
 
     fn elapsed(&self) -> Duration {

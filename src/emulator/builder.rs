@@ -59,7 +59,7 @@ impl EmulatorBuilder {
         self
     }
 
-    /// Uses this access key, in base64, in place of a random one.
+    /// Uses this access key, in base64, instead of a random one.
     pub fn access_key(mut self, base64: impl Into<String>) -> Self {
         self.access_key = base64.into();
         self

@@ -53,7 +53,7 @@ pub(super) enum Effect {
 }
 
 impl Fault {
-    /// Responds with this status in place of the service, which never sees the request.
+    /// Responds with this status instead of the service, which never sees the request.
     ///
     /// The response has an empty body and the headers of every response of the service, unless
     /// [`header`](Self::header) and [`body`](Self::body) set others. This crate's client does not retry
@@ -143,7 +143,7 @@ impl Fault {
         self
     }
 
-    /// Applies to this many requests in place of one.
+    /// Applies to this many requests instead of one.
     pub fn times(mut self, times: u64) -> Self {
         self.times = Some(times);
         self

@@ -266,7 +266,7 @@ impl Emulator {
         live.service.entra_tokens.insert(token, TeamsUser { app_id, object_id, expires_on });
     }
 
-    /// Makes all operations accept `Authorization: Bearer` with this token in place of a signature.
+    /// Makes all operations accept `Authorization: Bearer` with this token instead of a signature.
     pub fn accept_bearer_token(&self, token: impl Into<String>) {
         self.live().service.bearer_tokens.insert(token.into());
     }

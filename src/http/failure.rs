@@ -80,7 +80,7 @@ fn look_up(error: &ureq::Error, proxy: Option<&ProxyInEffect>) -> Cause {
             connecting(refuses, proxy.map_or_else(unreachable, |it| it.refused(status).into()))
         }
         ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => Cause {
-            // Without a proxy, nobody else has responded before.
+            // Without a proxy, only the service responds.
             phase: if proxy.is_some() { Phase::UsuallyConnecting } else { Phase::UsuallySent },
             is_permanent: true,
             unsent: "the proxy's response cannot be read: check the proxy, and its user name and password".into(),

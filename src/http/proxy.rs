@@ -23,6 +23,10 @@ impl ProxyInEffect {
         Some(Self { variable, has_login: proxy.username().is_some() })
     }
 
+    pub(super) fn variable(&self) -> Option<&'static str> {
+        self.variable
+    }
+
     pub(super) fn unreachable(&self) -> String {
         format!(
             "the proxy, or the service through it, could not be reached: check {}, the endpoint and the network{}",

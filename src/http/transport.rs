@@ -143,6 +143,10 @@ impl Transport {
         Ok(Self { agent, is_callers: true, proxy, timeouts, longest_attempt })
     }
 
+    pub(crate) fn proxy_variable(&self) -> Option<&'static str> {
+        self.proxy.as_ref()?.variable()
+    }
+
     /// Sends one request and reads its response, whatever its status.
     ///
     /// With `new_connection`, no kept connection is used, and the idle ones are closed.

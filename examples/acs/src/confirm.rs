@@ -1,19 +1,19 @@
-//! Asking before something is lost.
+//! Confirmation before something is lost.
 
 use std::io::{self, IsTerminal as _};
 
 use crate::failure::Failure;
 use crate::output;
 
-/// Refuses to begin what would have to be asked for where nobody can be asked.
-pub(crate) fn require_possible(deed: &str) -> Result<(), Failure> {
-    if io::stdin().is_terminal() && io::stderr().is_terminal() {
+/// Fails before anything else where nobody can be asked.
+pub(crate) fn require_terminal(yes: bool, action: &str) -> Result<(), Failure> {
+    if yes || io::stdin().is_terminal() && io::stderr().is_terminal() {
         return Ok(());
     }
-    Err(Failure::usage(format!("{deed} needs --yes where there is no terminal to ask on")))
+    Err(Failure::usage(format!("{action} needs --yes where there is no terminal to ask on")))
 }
 
-/// Asks on the terminal, unless the answer came with the command.
+/// Asks on the terminal, unless `--yes` was given.
 pub(crate) fn ask(yes: bool, question: &str) -> Result<(), Failure> {
     if yes {
         return Ok(());

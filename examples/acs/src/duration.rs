@@ -1,39 +1,33 @@
-//! Lengths of time as people write them: `90m`, `2h`, `1h30m`, `20s`.
+//! Times as people write them: `90m`, `2h`, `1h30m`, `20s`, `250ms`.
 
 use std::time::Duration;
 
-/// How long a token may live, as the service has it.
-pub(crate) fn parse_lifetime(text: &str) -> Result<Duration, &'static str> {
-    let lifetime = parse(text)?;
-    if (60 * 60..=24 * 60 * 60).contains(&lifetime.as_secs()) {
-        return Ok(lifetime);
-    }
-    Err("expected 60m to 24h")
+pub(crate) fn parse(text: &str) -> Result<Duration, &'static str> {
+    read(text).ok_or("expected a time such as 2h, 90m, 1h30m, 20s or 250ms")
 }
 
-pub(crate) fn parse(text: &str) -> Result<Duration, &'static str> {
-    const EXPECTED: &str = "expected hours, minutes or seconds such as 2h, 90m, 1h30m or 20s";
-    let mut seconds: u64 = 0;
+fn read(text: &str) -> Option<Duration> {
+    let mut time = (!text.is_empty()).then_some(Duration::ZERO)?;
     let mut rest = text;
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or(EXPECTED)?;
-        let (number, tail) = rest.split_at(digits);
-        let (unit, tail) = tail.split_at_checked(1).ok_or(EXPECTED)?;
+        let (number, tail) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
+        let end = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(end);
         let unit = match unit {
-            "h" => 3600,
-            "m" => 60,
-            "s" => 1,
-            _ => return Err(EXPECTED),
+            "h" => 60 * 60 * 1_000,
+            "m" => 60 * 1_000,
+            "s" => 1_000,
+            "ms" => 1,
+            _ => return None,
         };
-        let number: u64 = number.parse().map_err(|_| EXPECTED)?;
-        let part = number.checked_mul(unit).ok_or(EXPECTED)?;
-        seconds = seconds.checked_add(part).ok_or(EXPECTED)?;
+        let millis = number.parse::<u64>().ok()?.checked_mul(unit)?;
+        time = time.checked_add(Duration::from_millis(millis))?;
         rest = tail;
     }
-    if text.is_empty() { Err(EXPECTED) } else { Ok(Duration::from_secs(seconds)) }
+    Some(time)
 }
 
-/// As it is read, in two units at most; less than a second is none.
+/// Writes a time in two units at most, without the parts of a second.
 pub(crate) fn show(time: Duration) -> String {
     let seconds = time.as_secs();
     let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
@@ -47,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shown_as_it_is_read() {
+    fn duration_is_shown_as_it_is_read() {
         for (seconds, text) in
             [(0, "0s"), (59, "59s"), (60, "1m0s"), (571, "9m31s"), (3600, "1h0m"), (7325, "2h2m")]
         {

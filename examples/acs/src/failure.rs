@@ -4,11 +4,9 @@ use std::process::ExitCode;
 
 use acs_identity::{Error, ErrorKind};
 
-/// What went wrong, the worst last: the exit code of a run with several failures is that of the
-/// worst.
+/// What went wrong, the worst last: the exit code of a run with several failures is that of the worst.
 ///
-/// What is wrong with the credential is wrong with everything, and what is wrong with one id
-/// concerns that id alone.
+/// A rejected credential concerns everything, an unknown id concerns that id alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
     NotFound,
@@ -16,7 +14,8 @@ pub(crate) enum Exit {
     Throttled,
     Service,
     Authentication,
-    Interrupted,
+    /// By a signal, with the exit code of a process that it ended.
+    Interrupted(u8),
 }
 
 #[derive(Debug)]
@@ -41,32 +40,38 @@ impl From<Error> for Failure {
         if let Some(user) = error.created_user_id() {
             message.push_str(&created(user));
         }
-        // A cause is somebody else's text: whoever reads line by line gets one line.
+        // The text of a cause may have several lines.
         Self::new(Exit::of(&error), message.replace(['\r', '\n'], " "))
     }
 }
 
-/// What to say of a new user whom nobody else would know of.
+/// The advice about a new user whose id would be lost otherwise.
 pub(crate) fn created(user: &str) -> String {
     format!("; the user {user} was created: use it or delete it")
+}
+
+/// Whether a response is the service's own. A gateway's page has neither the service's error code nor
+/// its `MS-CV`; the service has sent a 401 without a body.
+pub(crate) fn is_from_service(error: &Error) -> bool {
+    error.code().is_some() || error.ms_cv().is_some_and(|id| !id.is_empty())
 }
 
 impl Exit {
     fn of(error: &Error) -> Self {
         match (error.kind(), error.status()) {
             (ErrorKind::InvalidInput, _) => Self::Usage,
-            // A value of the command line that only the service knows to be wrong, such as a scope.
+            // A value of the command line that only the service can reject, such as an id.
             (ErrorKind::Service, Some(400))
                 if matches!(error.code(), Some("ValidationError" | "UnsupportedApiVersion")) =>
             {
                 Self::Usage
             }
-            // Answered with 401, and yet not about the credential.
-            (ErrorKind::Service, _) if error.code() == Some("IdentityNotOwned") => Self::NotFound,
-            (ErrorKind::Credential, _) | (ErrorKind::Service, Some(401 | 403)) => {
-                Self::Authentication
-            }
-            (ErrorKind::Service, Some(404)) => Self::NotFound,
+            // A 401 that is not about the credential, or a 404 of the service itself.
+            _ if error.code() == Some("IdentityNotOwned") => Self::NotFound,
+            (_, Some(404)) if error.code().is_some() => Self::NotFound,
+            (ErrorKind::Credential, _) => Self::Authentication,
+            (ErrorKind::Service, Some(401 | 403)) if is_from_service(error) => Self::Authentication,
+            // Throttling by a gateway is waited for just the same.
             (ErrorKind::Service, Some(429)) => Self::Throttled,
             _ => Self::Service,
         }
@@ -81,8 +86,7 @@ impl From<Exit> for ExitCode {
             Exit::Authentication => 3,
             Exit::Throttled => 4,
             Exit::NotFound => 5,
-            // As a shell reports a program that Ctrl-C ended.
-            Exit::Interrupted => 130,
+            Exit::Interrupted(code) => code,
         })
     }
 }

@@ -1,22 +1,23 @@
-//! Files of user ids: one in a line, or what this program prints.
+//! Files of user ids: one per line, or the output of this program or az.
 
 use std::collections::HashSet;
 
 use acs_identity::{CommunicationIdentifier, CommunicationUserIdentifier, Error};
 use serde_json::{Deserializer, Value};
 
-/// What a file has, in its order; an id that is there twice is here once.
+/// The contents of a file in its order, without repetitions.
 #[derive(Debug, Default)]
 pub(crate) struct Ids {
     pub(crate) users: Vec<CommunicationUserIdentifier>,
-    /// The number of the line, and what is wrong with it. The line itself is not repeated: who
-    /// knows what file it is.
+    /// The number of the line and what is wrong with it. The line itself is not repeated: it may be of
+    /// any file.
     pub(crate) malformed: Vec<(usize, String)>,
 }
 
-/// Reads JSON, or lines of any ending; blank ones and those that begin with `#` are skipped.
+/// Reads JSON or lines; blank lines and lines that begin with `#` are skipped.
 pub(crate) fn parse(file: &[u8]) -> Result<Ids, &'static str> {
-    if file.starts_with(&[0xff, 0xfe]) || file.starts_with(&[0xfe, 0xff]) {
+    // UTF-16 without its byte order mark still has NUL bytes.
+    if file.starts_with(&[0xff, 0xfe]) || file.starts_with(&[0xfe, 0xff]) || file.contains(&0) {
         return Err("it is UTF-16: save it as UTF-8");
     }
     let text = String::from_utf8_lossy(file);
@@ -25,9 +26,10 @@ pub(crate) fn parse(file: &[u8]) -> Result<Ids, &'static str> {
     if text.trim_start().starts_with(['{', '[']) {
         ids.read_json(text);
     } else {
-        for (number, line) in (1..).zip(text.lines()) {
-            if let Some(id) = id_in(line.trim()) {
-                ids.add(number, id);
+        for (number, line) in (1..).zip(text.lines().map(str::trim)) {
+            if !line.is_empty() && !line.starts_with('#') {
+                // The first value of a line of tsv.
+                ids.add(number, line.split('\t').next().unwrap_or_default());
             }
         }
     }
@@ -43,7 +45,7 @@ impl Ids {
         }
     }
 
-    /// Values one after the other, or a list of them.
+    /// Reads values one after the other, or lists of them.
     fn read_json(&mut self, text: &str) {
         let mut values = Deserializer::from_str(text).into_iter::<Value>();
         let (mut line, mut offset) = (1, 0);
@@ -59,57 +61,47 @@ impl Ids {
                 }
                 Ok(value) => self.add_json(line, &value),
                 Err(error) => {
-                    let problem = (line.max(error.line()), "it is no JSON".to_owned());
+                    let problem = (line.max(error.line()), "it is not JSON".to_owned());
                     self.malformed.push(problem);
                 }
             }
         }
     }
 
-    /// `rawId` is what az prints for a new user, and so does this program.
+    /// Adds an id, or an object of `token issue` or `user create`, or its `properties`.
     fn add_json(&mut self, line: usize, value: &Value) {
-        let id = value.get("user_id").or_else(|| value.get("rawId")).unwrap_or(value);
-        self.add(line, id.as_str().unwrap_or_default());
+        let member = ["user_id", "rawId", "id"].iter().find_map(|name| value.get(name));
+        match member.unwrap_or(value).as_str() {
+            Some(id) => self.add(line, id),
+            None => self.malformed.push((line, "it has no user_id, rawId or id".to_owned())),
+        }
     }
 }
 
-/// The id in a line as `--output text`, `tsv` or `table` prints it, or in one of its own; `None` if
-/// there is none to expect.
-fn id_in(line: &str) -> Option<&str> {
-    const OTHERS: [&str; 2] = ["token:", "expires_on:"];
-    let is_heading = line.starts_with("user_id  ") || line.chars().all(|c| matches!(c, '-' | ' '));
-    let is_other = line.starts_with('#') || OTHERS.iter().any(|name| line.starts_with(name));
-    if is_heading || is_other || line == "user_id" {
-        return None;
-    }
-    if let Some(id) = line.strip_prefix("user_id: ") {
-        return Some(id);
-    }
-    let end = line.find('\t').or_else(|| line.find("  ")).unwrap_or(line.len());
-    line.get(..end)
-}
-
-/// In their order, and without repetitions.
+/// Removes repetitions and keeps the order.
 pub(crate) fn once_each(
-    users: Vec<CommunicationUserIdentifier>,
+    users: impl IntoIterator<Item = CommunicationUserIdentifier>,
 ) -> Vec<CommunicationUserIdentifier> {
-    let mut seen = HashSet::with_capacity(users.len());
-    let first: Vec<bool> = users.iter().map(|user| seen.insert(user)).collect();
-    users.into_iter().zip(first).filter_map(|(user, first)| first.then_some(user)).collect()
+    let mut seen = HashSet::new();
+    users.into_iter().filter(|user| seen.insert(user.clone())).collect()
 }
 
-/// Stricter than the library, which leaves unknown forms to the service. The service would not know
-/// the id, and a file of something else (a table, JSON) would look like one whose users are all
-/// gone.
+/// Stricter than the library, which leaves unknown forms to the service: the service would not know
+/// the id, and a file of something else would look like a list of users who are gone.
 pub(crate) fn parse_id(text: &str) -> Result<CommunicationUserIdentifier, String> {
-    let said = |error: Error| error.to_string();
-    text.parse::<CommunicationUserIdentifier>().map_err(said)?;
-    let user = CommunicationIdentifier::from(text).try_into().map_err(said)?;
-    let alien = |c: char| !c.is_ascii_graphic() || matches!(c, '"' | '\'' | ',' | ';');
-    // Nothing is behind `8:` and `8:acs:`, whose ends a script has lost.
-    let is_whole = text.splitn(3, ':').nth(2).is_some_and(|rest| !rest.is_empty());
-    if !text.starts_with("8:") || !is_whole || text.contains(alien) {
+    let problem = |error: Error| error.to_string();
+    text.parse::<CommunicationUserIdentifier>().map_err(problem)?;
+    let user = CommunicationIdentifier::from(text).try_into().map_err(problem)?;
+    let is_other = |c: char| !c.is_ascii_graphic() || matches!(c, '"' | '\'' | ',' | ';');
+    // A script that lost the rest of an id leaves `8:` or `8:acs:`.
+    let is_complete = text.splitn(3, ':').nth(2).is_some_and(|rest| !rest.is_empty());
+    if !text.starts_with("8:") || !is_complete || text.contains(is_other) {
         return Err("not a user id: expected 8:acs:<resource>_<user> and nothing else".to_owned());
     }
     Ok(user)
+}
+
+/// Returns the id of the resource that a user belongs to, as it stands in `8:acs:<resource>_<user>`.
+pub(crate) fn resource_of(user: &str) -> Option<&str> {
+    user.splitn(3, ':').nth(2)?.split_once('_').map(|(resource, _)| resource)
 }

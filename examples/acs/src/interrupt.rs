@@ -1,20 +1,65 @@
-//! Ctrl-C: the first asks for an end, the second ends at once.
+//! Ctrl-C and TERM, which ask for an end.
 
 use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 
 use crate::failure::{Exit, Failure};
+use crate::output;
 
-/// Calls a function at the first Ctrl-C.
-pub(crate) fn on_ctrl_c(tell: impl Fn() + Send + 'static) -> Result<(), Failure> {
-    let mut again = false;
-    let handler = move || {
-        if again {
-            process::exit(130);
+/// How often to look for a signal while something else is awaited.
+pub(crate) const POLL: Duration = Duration::from_millis(50);
+
+/// The exit code after TERM.
+pub(crate) const TERMINATED: u8 = 128 + 15;
+
+/// The signals since this was made, instead of their default, which ends the process.
+///
+/// HUP keeps its default, so that `nohup` still works.
+#[derive(Clone, Debug)]
+pub(crate) struct Signals {
+    exit_code: Arc<AtomicUsize>,
+}
+
+impl Signals {
+    pub(crate) fn catch() -> Result<Self, Failure> {
+        let exit_code = Arc::new(AtomicUsize::new(0));
+        for (signal, code) in [(SIGINT, 128 + 2), (SIGTERM, TERMINATED)] {
+            let caught = flag::register_usize(signal, Arc::clone(&exit_code), code.into());
+            caught.map_err(|error| {
+                Failure::new(Exit::Service, format!("cannot catch signals: {error}"))
+            })?;
         }
-        again = true;
-        tell();
-    };
-    ctrlc::set_handler(handler).map_err(|error| {
-        Failure::new(Exit::Service, format!("Ctrl-C cannot be waited for: {error}"))
-    })
+        Ok(Self { exit_code })
+    }
+
+    /// Returns the exit code for the last signal, if there was one since this was last called.
+    pub(crate) fn take(&self) -> Option<u8> {
+        u8::try_from(self.exit_code.swap(0, Ordering::Relaxed)).ok().filter(|code| *code > 0)
+    }
+
+    pub(crate) fn wait(&self) -> u8 {
+        loop {
+            if let Some(code) = self.take() {
+                return code;
+            }
+            thread::sleep(POLL);
+        }
+    }
+}
+
+/// Lets a signal print this before it ends the process.
+pub(crate) fn explain(message: &'static str) -> Result<(), Failure> {
+    let signals = Signals::catch()?;
+    thread::spawn(move || {
+        let code = signals.wait();
+        output::note(message);
+        process::exit(code.into());
+    });
+    Ok(())
 }

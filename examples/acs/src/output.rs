@@ -1,141 +1,139 @@
 //! What is printed: data on stdout, everything else on stderr.
 
-use std::env;
-use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use acs_identity::{AccessToken, CommunicationUserIdentifier};
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgMatches};
 use serde_json::{Value, json};
 
+use crate::cli::{flag, option};
 use crate::failure::{Exit, Failure, created};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a result is printed.
+#[derive(Debug)]
 pub(crate) enum Format {
     Json,
     Tsv,
-    Text,
-    Table,
+    None,
+    /// The value of one member of the JSON, by its names with dots in between.
+    Member(String),
 }
 
-/// How much is told on stderr, and whether in colour. Set once, and for the whole program.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Manner {
-    pub(crate) quiet: bool,
-    pub(crate) verbose: bool,
-    pub(crate) colour: bool,
+static IS_QUIET: AtomicBool = AtomicBool::new(false);
+static IS_VERBOSE: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn options() -> [Arg; 3] {
+    [
+        option("output", "FORMAT")
+            .short('o')
+            .value_parser(PossibleValuesParser::new(["json", "tsv", "none"]))
+            .default_value("json")
+            .help("How data is printed"),
+        flag("quiet").short('q').help("Print problems only"),
+        flag("verbose")
+            .short('v')
+            .conflicts_with("quiet")
+            .help("Print a line for each request, with its ids and without secrets"),
+    ]
+    .map(|option| option.global(true).help_heading("Settings"))
 }
 
-static MANNER: OnceLock<Manner> = OnceLock::new();
+pub(crate) fn query(names: &'static [&'static str]) -> Arg {
+    option("query", "NAME")
+        .value_parser(PossibleValuesParser::new(names))
+        .help("Print the value of this member only, as in $(...) of a shell")
+}
 
-/// The fields that are numbers in JSON.
-const NUMBERS: [&str; 2] = ["milliseconds", "clock_offset_seconds"];
+impl Format {
+    pub(crate) fn of(matches: &mut ArgMatches) -> Self {
+        let output = matches.remove_one::<String>("output");
+        match (output.as_deref(), matches.try_remove_one("query").ok().flatten()) {
+            (Some("none"), _) => Self::None,
+            (_, Some(member)) => Self::Member(member),
+            (Some("tsv"), None) => Self::Tsv,
+            _ => Self::Json,
+        }
+    }
+}
 
-/// The result of a command, in the order in which it is printed.
+/// The result of a command.
 #[derive(Debug)]
-pub(crate) struct Record {
-    fields: Vec<(&'static str, Option<String>)>,
-    json: Option<Value>,
+pub(crate) struct Data {
+    members: Vec<(&'static str, Value)>,
     created: Option<String>,
 }
 
-impl Record {
-    pub(crate) fn new(fields: Vec<(&'static str, String)>) -> Self {
-        let fields = fields.into_iter().map(|(name, value)| (name, Some(value))).collect();
-        Self { fields, json: None, created: None }
+impl Data {
+    pub(crate) fn new(members: impl Into<Vec<(&'static str, Value)>>) -> Self {
+        Self { members: members.into(), created: None }
     }
 
-    /// In JSON as az prints it, whose id is at `.properties.id` and `.rawId`; in the other formats,
-    /// which az fills differently from version to version, the id alone.
+    /// The members are those of az's JSON.
     pub(crate) fn of_new_user(user: &CommunicationUserIdentifier) -> Self {
         let id = user.identifier();
-        let az = json!({"kind": "communication_user", "properties": {"id": id}, "rawId": id});
-        let record = Self::new(vec![("user_id", id.to_owned())]).creating(user);
-        Self { json: Some(az), ..record }
+        let data = Self::new([("properties", json!({"id": id})), ("rawId", id.into())]);
+        Self { created: Some(id.to_owned()), ..data }
     }
 
     pub(crate) fn of_token(token: &AccessToken) -> Self {
-        Self::new(vec![
-            ("token", token.token().to_owned()),
-            ("expires_on", token.expires_on_text().to_owned()),
-        ])
+        let expires_on = token.expires_on_text().into();
+        Self::new([("token", token.token().into()), ("expires_on", expires_on)])
     }
 
-    pub(crate) fn of_user_and_token(
-        user: &CommunicationUserIdentifier,
-        token: &AccessToken,
-    ) -> Self {
-        let mut record = Self::of_token(token);
-        record.fields.insert(0, ("user_id", Some(user.to_string())));
-        record
-    }
-
-    /// Notes that the user is new: nobody knows its id if the record cannot be printed.
-    pub(crate) fn creating(mut self, user: &CommunicationUserIdentifier) -> Self {
-        self.created = Some(user.to_string());
+    pub(crate) fn of_user(mut self, user: &CommunicationUserIdentifier, is_new: bool) -> Self {
+        let id = user.identifier();
+        self.members.insert(0, ("user_id", id.into()));
+        self.created = is_new.then(|| id.to_owned());
         self
     }
 
-    pub(crate) fn print(&self, format: Format) -> Result<(), Failure> {
+    /// The id of a new user is lost if it is not printed.
+    pub(crate) fn print(&self, format: &Format) -> Result<(), Failure> {
         let text = self.render(format);
         let Some(user) = &self.created else { return print(&text) };
         write_all(&text)
             .map_err(|error| Failure::new(Exit::Service, unwritable(&error) + &created(user)))?;
-        if is_discarded() {
-            note(&format!("nobody reads stdout{}", created(user)));
+        if !text.contains(user) || is_discarded() {
+            note(&format!("the id was not printed{}", created(user)));
         }
         Ok(())
     }
 
-    fn render(&self, format: Format) -> String {
-        let texts =
-            || self.fields.iter().map(|(name, value)| (*name, value.as_deref().unwrap_or("")));
+    fn render(&self, format: &Format) -> String {
+        let json: Value = self.members.iter().cloned().collect();
         match format {
-            Format::Json => {
-                if let Some(json) = &self.json {
-                    return format!("{json:#}\n");
-                }
-                let fields = self.fields.iter();
-                let members: Vec<String> = fields
-                    .map(|(name, value)| match value {
-                        Some(number) if NUMBERS.contains(name) => format!("  \"{name}\": {number}"),
-                        _ => format!("  \"{name}\": {}", json!(value)),
-                    })
-                    .collect();
-                format!("{{\n{}\n}}\n", members.join(",\n"))
-            }
+            Format::Json => format!("{json:#}\n"),
             Format::Tsv => {
-                let values: Vec<&str> = texts().map(|(_, value)| value).collect();
-                values.join("\t") + "\n"
+                let values = self.members.iter().map(|(_, value)| value);
+                let values = values.filter(|value| !value.is_object()).map(bare);
+                values.collect::<Vec<_>>().join("\t") + "\n"
             }
-            Format::Text => {
-                let lines: Vec<String> =
-                    texts().map(|(name, value)| format!("{name}: {value}\n")).collect();
-                lines.concat()
-            }
-            Format::Table => {
-                let width = |(name, value): (&str, &str)| name.len().max(value.chars().count());
-                let row = |cell: &dyn Fn((&str, &str)) -> String| {
-                    let cells = texts().map(|field| format!("{:1$}  ", cell(field), width(field)));
-                    cells.collect::<String>().trim_end().to_owned() + "\n"
-                };
-                row(&|(name, _)| name.to_owned())
-                    + &row(&|field| "-".repeat(width(field)))
-                    + &row(&|(_, value)| value.to_owned())
+            Format::None => String::new(),
+            Format::Member(names) => {
+                let member = names.split('.').try_fold(&json, |value, name| value.get(name));
+                bare(member.unwrap_or_default()) + "\n"
             }
         }
     }
 }
 
-pub(crate) fn print(text: &str) -> Result<(), Failure> {
-    write_stdout(text).map_err(|error| Failure::new(Exit::Service, unwritable(&error)))
+/// A value without the quotes of JSON; nothing for null.
+fn bare(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        value => format!("{value:#}"),
+    }
 }
 
-/// Writes all of it, or fails; a reader that went away has what it wanted.
-pub(crate) fn write_stdout(text: &str) -> io::Result<()> {
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
     match write_all(text) {
+        // A reader that went away has what it wanted.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        result => result,
+        result => result.map_err(|error| Failure::new(Exit::Service, unwritable(&error))),
     }
 }
 
@@ -144,20 +142,17 @@ fn write_all(text: &str) -> io::Result<()> {
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
 }
 
-pub(crate) fn unwritable(error: &io::Error) -> String {
+fn unwritable(error: &io::Error) -> String {
     format!("stdout cannot be written: {error}")
 }
 
-/// Whether stdout is the null device, which also stands in for one that the shell has closed.
+/// Whether stdout is the null device, which also stands in for a stdout that the shell has closed.
 #[cfg(unix)]
 fn is_discarded() -> bool {
-    use std::os::fd::AsFd as _;
-    use std::os::unix::fs::MetadataExt as _;
+    use rustix::fs::{fstat, stat};
 
-    let stdout = io::stdout().as_fd().try_clone_to_owned().map(std::fs::File::from);
-    let stdout = stdout.and_then(|file| file.metadata()).map(|metadata| metadata.rdev());
-    let null = std::fs::metadata("/dev/null").map(|metadata| metadata.rdev());
-    matches!((stdout, null), (Ok(stdout), Ok(null)) if stdout == null)
+    let devices = (fstat(io::stdout()), stat("/dev/null"));
+    matches!(devices, (Ok(stdout), Ok(null)) if stdout.st_rdev == null.st_rdev)
 }
 
 #[cfg(not(unix))]
@@ -165,57 +160,38 @@ fn is_discarded() -> bool {
     false
 }
 
-/// Writes to stderr, if anybody listens: unlike `eprint!`, which panics if nobody does.
+/// Writes to stderr. Unlike `eprint!`, it does not panic if stderr is closed.
 pub(crate) fn write_stderr(text: &str) {
     let mut stderr = io::stderr().lock();
     let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
 }
 
-impl Manner {
-    pub(crate) fn new(quiet: bool, verbose: bool, colour: Option<&str>) -> Self {
-        let set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
-        let colour = match colour {
-            Some("always") => true,
-            Some("never") => false,
-            _ => {
-                let dumb = env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
-                io::stderr().is_terminal() && !set("NO_COLOR") && !dumb
-            }
-        };
-        Self { quiet, verbose, colour }
-    }
-
-    pub(crate) fn set(self) {
-        let _ = MANNER.set(self);
-    }
-}
-
-fn manner() -> Manner {
-    MANNER.get().copied().unwrap_or_default()
+pub(crate) fn set_verbosity(matches: &ArgMatches) {
+    IS_QUIET.store(matches.get_flag("quiet"), Ordering::Relaxed);
+    IS_VERBOSE.store(matches.get_flag("verbose"), Ordering::Relaxed);
 }
 
 pub(crate) fn is_quiet() -> bool {
-    manner().quiet
+    IS_QUIET.load(Ordering::Relaxed)
 }
 
 pub(crate) fn is_verbose() -> bool {
-    manner().verbose
+    IS_VERBOSE.load(Ordering::Relaxed)
 }
 
-/// Tells of a problem.
+/// Reports a problem.
 pub(crate) fn note(message: &str) {
-    let name = if manner().colour { "\x1b[1;31macs:\x1b[0m" } else { "acs:" };
-    write_stderr(&format!("{name} {message}\n"));
+    write_stderr(&format!("acs: {message}\n"));
 }
 
-/// Tells what nobody needs to know.
+/// Reports progress, unless `--quiet` was given.
 pub(crate) fn inform(message: &str) {
     if !is_quiet() {
-        write_stderr(&format!("acs: {message}\n"));
+        note(message);
     }
 }
 
-/// The name of a file, unless it looks like a connection string, a key or a token in its place.
+/// Returns the name of a file, unless it looks like a connection string, a key or a token in its place.
 pub(crate) fn name(path: &Path) -> String {
     let name = path.display().to_string();
     let is_key =

@@ -6,46 +6,46 @@ use std::time::{Duration, Instant};
 use acs_identity::{Error, ErrorKind};
 
 use crate::duration;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, is_from_service};
 use crate::pace::Pace;
 
-/// How many requests are under way at once: more would only be done earlier with what the service
-/// allows in 30 seconds.
-pub(crate) const AT_ONCE: usize = 8;
+/// How many requests are under way at once. More would only use up sooner what the service allows in
+/// 30 seconds.
+const AT_ONCE: usize = 8;
 
-/// How often one user is asked for, not counting requests that were throttled or not sent. The
+/// How often one deletion is attempted, not counting requests that were throttled or not sent. The
 /// delays in between are those of the library.
-const TRIES: u32 = 4;
+const ATTEMPTS: u32 = 4;
 const FIRST_DELAY: Duration = Duration::from_millis(800);
 
 /// The window in which the service counts.
 const THROTTLED: Duration = Duration::from_secs(30);
 
-/// For more, somebody has to come back.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
+/// A longer pause ends the run: somebody has to come back.
+const MAX_PAUSE: Duration = Duration::from_secs(5 * 60);
 
-/// After so many pauses without an answer in between, waiting is over.
-const PAUSES_IN_A_ROW: u32 = 10;
+/// So many pauses without an outcome in between end the run.
+const MAX_PAUSES: u32 = 10;
 
 #[derive(Debug)]
 pub(crate) struct Queue {
     waiting: VecDeque<Item>,
     pace: Pace,
     /// How long the service may be out of reach.
-    patience: Duration,
-    paused_until: Option<Instant>,
-    /// Pauses since a user was last dealt with.
+    max_outage: Duration,
+    paused_until: Option<(Instant, Reason)>,
+    /// Pauses since a user was last settled.
     pauses: u32,
     unreached_since: Option<Instant>,
     stop: Option<Failure>,
 }
 
-/// One user, and what is known of the requests so far.
+/// One user and the requests for it so far.
 #[derive(Debug)]
 pub(crate) struct Item {
     /// Which of the users it is.
     pub(crate) index: usize,
-    tries: u32,
+    attempts: u32,
     /// Whether an earlier request may have deleted the user.
     in_doubt: bool,
     not_before: Option<Instant>,
@@ -54,46 +54,45 @@ pub(crate) struct Item {
 #[derive(Debug)]
 pub(crate) enum Next {
     Begin(Item),
-    /// For a result, at most so long.
-    Wait(Duration),
+    /// Until a result arrives, or this instant.
+    Wait(Option<(Instant, Reason)>),
     Finished,
 }
 
-/// What a request came to, as far as the others are concerned.
+/// Why nothing begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    Pace,
+    Throttled,
+    Unreached,
+    Retry,
+}
+
+/// The outcome of a request, as far as it concerns the others.
 #[derive(Debug)]
-pub(crate) enum Answer {
-    Deleted,
-    Unknown(Failure),
+pub(crate) enum Outcome {
+    /// Deleted, or a failure that concerns this user alone: not found if the service does not know it.
+    Settled(Result<(), Failure>),
     Throttled(Option<Duration>),
     Unreached(Failure),
-    /// Another try may do.
+    /// Another attempt may succeed.
     Transient {
         failure: Failure,
         in_doubt: bool,
         delay: Option<Duration>,
     },
-    /// Of this user alone.
-    Failed(Failure),
-    /// All others would fail in the same way: a refused credential, an untrusted certificate.
+    /// All others would fail in the same way: a rejected credential, an untrusted certificate, a
+    /// gateway's page.
     Hopeless(Failure),
 }
 
-#[derive(Debug)]
-pub(crate) enum Settled {
-    Deleted,
-    Unknown(Failure),
-    Failed(Failure),
-    /// Its turn comes again.
-    PutBack,
-}
-
 impl Queue {
-    pub(crate) fn new(users: usize, rate: usize, patience: Duration) -> Self {
-        let item = |index| Item { index, tries: 0, in_doubt: false, not_before: None };
+    pub(crate) fn new(users: usize, rate: usize, max_outage: Duration) -> Self {
+        let item = |index| Item { index, attempts: 0, in_doubt: false, not_before: None };
         Self {
             waiting: (0..users).map(item).collect(),
             pace: Pace::new(rate),
-            patience,
+            max_outage,
             paused_until: None,
             pauses: 0,
             unreached_since: None,
@@ -104,21 +103,21 @@ impl Queue {
     pub(crate) fn next(&mut self, now: Instant) -> Next {
         let under_way = self.pace.under_way();
         let Some(item) = self.waiting.front().filter(|_| self.stop.is_none()) else {
-            return if under_way == 0 { Next::Finished } else { Next::Wait(LONGEST_PAUSE) };
+            return if under_way == 0 { Next::Finished } else { Next::Wait(None) };
         };
-        let free_at = self.pace.free_at(now).filter(|_| under_way < AT_ONCE);
-        let begin = free_at.map(|free| Some(free).max(item.not_before).max(self.paused_until));
-        let Some(begin) = begin.flatten() else { return Next::Wait(LONGEST_PAUSE) };
-        if begin > now {
-            return Next::Wait(begin - now);
+        let Some(free_at) = self.pace.free_at(now).filter(|_| under_way < AT_ONCE) else {
+            return Next::Wait(None);
+        };
+        let retry = item.not_before.map(|at| (at, Reason::Retry));
+        let waits = [Some((free_at, Reason::Pace)), retry, self.paused_until];
+        let wait = waits.into_iter().flatten().filter(|(until, _)| *until > now);
+        if let Some(longest) = wait.max_by_key(|(until, _)| *until) {
+            // While some of the window are under way, their results come first.
+            let is_window_complete = under_way == 0 || longest.1 != Reason::Pace;
+            return Next::Wait(Some(longest).filter(|_| is_window_complete));
         }
         self.pace.begin();
         self.waiting.pop_front().map_or(Next::Finished, Next::Begin)
-    }
-
-    /// How long the pause goes on that holds up everything, if there is one.
-    pub(crate) fn pause(&self, now: Instant) -> Option<Duration> {
-        self.paused_until?.checked_duration_since(now).filter(|left| !left.is_zero())
     }
 
     /// Begins nothing more; the first reason counts.
@@ -131,89 +130,91 @@ impl Queue {
         self.stop
     }
 
-    /// Takes note of what a request came to.
-    pub(crate) fn settle(&mut self, mut item: Item, answer: Answer, now: Instant) -> Settled {
+    /// Takes note of the outcome of a request; returns `None` if the user's turn comes again.
+    pub(crate) fn settle(
+        &mut self,
+        mut item: Item,
+        outcome: Outcome,
+        now: Instant,
+    ) -> Option<Result<(), Failure>> {
         self.pace.end(now);
-        match answer {
-            Answer::Throttled(asked) => {
+        if !matches!(outcome, Outcome::Throttled(_) | Outcome::Unreached(_)) {
+            (self.pauses, self.unreached_since) = (0, None);
+            item.attempts += 1;
+        }
+        match outcome {
+            Outcome::Throttled(asked) => {
                 let pause = asked.filter(|asked| !asked.is_zero()).unwrap_or(THROTTLED);
                 self.unreached_since = None;
-                if pause > LONGEST_PAUSE {
+                if pause > MAX_PAUSE {
                     let asked = duration::show(pause);
                     self.stop(Exit::Throttled, format!("throttled: the service asks for {asked}"));
-                } else if self.pause_for(pause, now) >= PAUSES_IN_A_ROW {
-                    let reason = format!("throttled {PAUSES_IN_A_ROW} times in a row");
+                } else if self.pause(pause, Reason::Throttled, now) >= MAX_PAUSES {
+                    let reason = format!("throttled {MAX_PAUSES} times in a row");
                     self.stop(Exit::Throttled, reason);
                 }
                 self.waiting.push_front(item);
-                return Settled::PutBack;
+                None
             }
-            Answer::Unreached(failure) => {
+            Outcome::Unreached(failure) => {
                 let since = *self.unreached_since.get_or_insert(now);
-                let left = self.patience.saturating_sub(now - since);
+                let left = self.max_outage.saturating_sub(now - since);
                 if left.is_zero() {
                     self.stop(failure.exit, format!("not reached: {}", failure.message));
                 } else {
                     let pause = Duration::from_secs(1 << self.pauses.min(4));
-                    self.pause_for(pause.min(left), now);
+                    self.pause(pause.min(left), Reason::Unreached, now);
                 }
                 self.waiting.push_front(item);
-                return Settled::PutBack;
+                None
             }
-            _ => (self.pauses, self.unreached_since) = (0, None),
-        }
-        item.tries += 1;
-        match answer {
-            Answer::Unknown(failure) if !item.in_doubt => Settled::Unknown(failure),
-            Answer::Transient { in_doubt, delay, .. } if item.tries < TRIES => {
+            Outcome::Transient { in_doubt, delay, .. } if item.attempts < ATTEMPTS => {
                 item.in_doubt |= in_doubt;
-                let delay = delay.unwrap_or_default().max(FIRST_DELAY * (1 << (item.tries - 1)));
-                item.not_before = Some(now + delay.min(LONGEST_PAUSE));
+                let delay = delay.unwrap_or_default().max(FIRST_DELAY * (1 << (item.attempts - 1)));
+                item.not_before = Some(now + delay.min(MAX_PAUSE));
                 self.waiting.push_back(item);
-                Settled::PutBack
+                None
             }
-            Answer::Hopeless(failure) => {
+            Outcome::Hopeless(failure) => {
                 self.stop(failure.exit, "they would fail in the same way");
-                Settled::Failed(failure)
+                Some(Err(failure))
             }
-            Answer::Transient { failure, .. } | Answer::Failed(failure) => Settled::Failed(failure),
-            _ => Settled::Deleted,
+            Outcome::Transient { failure, .. } => Some(Err(failure)),
+            // An earlier attempt deleted the user.
+            Outcome::Settled(Err(Failure { exit: Exit::NotFound, .. })) if item.in_doubt => {
+                Some(Ok(()))
+            }
+            Outcome::Settled(result) => Some(result),
         }
     }
 
-    /// Holds up everything; the number of pauses since the last answer. What was under way when a
-    /// pause began prolongs it, and counts no more.
-    fn pause_for(&mut self, pause: Duration, now: Instant) -> u32 {
-        if self.pause(now).is_none() {
+    /// Holds up everything; returns the number of pauses since the last outcome. What was under way when
+    /// a pause began prolongs it, and is not another.
+    fn pause(&mut self, pause: Duration, reason: Reason, now: Instant) -> u32 {
+        let current = self.paused_until.filter(|(until, _)| *until > now);
+        if current.is_none() {
             self.pauses += 1;
         }
-        self.paused_until = self.paused_until.max(Some(now + pause));
+        let until = now + pause;
+        self.paused_until = current.filter(|(other, _)| *other >= until).or(Some((until, reason)));
         self.pauses
     }
 }
 
-impl From<Result<(), Error>> for Answer {
+impl From<Result<(), Error>> for Outcome {
     fn from(result: Result<(), Error>) -> Self {
-        let Err(error) = result else { return Self::Deleted };
-        let (kind, status) = (error.kind(), error.status());
-        let (in_doubt, delay) = (error.is_in_doubt(), error.retry_after());
+        let Err(error) = result else { return Self::Settled(Ok(())) };
+        let (kind, in_doubt) = (error.kind(), error.is_in_doubt());
+        let (is_transient, delay) = (error.is_transient(), error.retry_after());
+        let is_foreign = error.status().is_some() && !is_from_service(&error);
         let failure = Failure::from(error);
-        match (kind, status) {
-            _ if failure.exit == Exit::NotFound => Self::Unknown(failure),
-            (ErrorKind::Service, Some(429)) => Self::Throttled(delay),
-            _ if failure.exit == Exit::Authentication => Self::Hopeless(failure),
-            // A certificate that is not accepted, or a proxy that wants a login.
-            (ErrorKind::Connection, _)
-                if ["certificate", "(407)"].iter().any(|it| failure.message.contains(it)) =>
-            {
-                Self::Hopeless(failure)
-            }
-            (ErrorKind::Connection, _) => Self::Unreached(failure),
-            (ErrorKind::Timeout | ErrorKind::Transport, _)
-            | (ErrorKind::Service, Some(408 | 500 | 502 | 503 | 504)) => {
-                Self::Transient { failure, in_doubt, delay }
-            }
-            _ => Self::Failed(failure),
+        match (kind, failure.exit) {
+            (_, Exit::Throttled) => Self::Throttled(delay),
+            (ErrorKind::Connection, _) if is_transient => Self::Unreached(failure),
+            _ if is_transient => Self::Transient { failure, in_doubt, delay },
+            (ErrorKind::Connection, _) | (_, Exit::Authentication) => Self::Hopeless(failure),
+            _ if is_foreign => Self::Hopeless(failure),
+            _ => Self::Settled(Err(failure)),
         }
     }
 }

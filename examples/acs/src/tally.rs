@@ -1,4 +1,4 @@
-//! What a bulk deletion comes to.
+//! The result of a bulk deletion.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -6,102 +6,136 @@ use std::fmt::Write as _;
 use acs_identity::CommunicationUserIdentifier;
 
 use crate::failure::{Exit, Failure};
-use crate::output;
-use crate::queue::Settled;
+use crate::ids::resource_of;
+use crate::output::{self, Data, Format};
 
-/// How many problems of one sort are told in full, unless asked for with `-v`.
-pub(crate) const TOLD: usize = 10;
+/// How many problems of a kind are listed without `-v`.
+pub(crate) const LISTED: usize = 10;
 
-#[derive(Debug)]
+/// A list that begins with so many unknown ids, which are all that the service takes in 30 seconds, is
+/// taken for another resource's.
+const MAX_UNKNOWN_AT_FIRST: usize = 500;
+
+#[derive(Debug, Default)]
 pub(crate) struct Tally {
-    /// The name of the file, if the users are from one.
+    /// The name of the file, if the users come from one.
     file: Option<String>,
-    /// Those in the record of earlier runs.
-    before: usize,
+    total: usize,
+    /// The users in the record of earlier runs.
+    recorded: usize,
     deleted: usize,
-    /// Those of a file that the service does not know, by their places.
+    /// Users that the service does not know, by their places.
     unknown: Vec<usize>,
+    /// Those of them that belong to a resource whose users were deleted.
+    gone: usize,
     failed: usize,
     worst: Option<Exit>,
+    /// The resources whose users were deleted. An endpoint has one; the id of a user names it.
+    resources: HashSet<String>,
     /// Why the rest was left.
     pub(crate) stopped: Option<Failure>,
 }
 
 impl Tally {
-    pub(crate) fn new(file: Option<String>, before: usize) -> Self {
-        Self {
-            file,
-            before,
-            deleted: 0,
-            unknown: Vec::new(),
-            failed: 0,
-            worst: None,
-            stopped: None,
-        }
+    /// Of so many users, this many are in the record.
+    pub(crate) fn new(file: Option<String>, total: usize, recorded: usize) -> Self {
+        Self { file, total, recorded, ..Self::default() }
     }
 
-    /// Takes note of what is wrong with the run itself.
+    /// Takes note of a failure of the run itself.
     pub(crate) fn fail(&mut self, exit: Exit) {
         self.worst = self.worst.max(Some(exit));
     }
 
-    /// How many are dealt with.
+    /// Returns how many users are left.
+    pub(crate) fn left(&self) -> usize {
+        self.total - self.recorded - self.gone - self.settled()
+    }
+
+    /// Returns how many users were asked for to the end.
     pub(crate) fn settled(&self) -> usize {
         self.deleted + self.unknown.len() + self.failed
     }
 
-    pub(crate) fn has_unknown(&self) -> bool {
-        !self.unknown.is_empty()
+    /// Whether the list seems to be another resource's.
+    pub(crate) fn is_of_strangers(&self) -> bool {
+        self.unknown.len() >= MAX_UNKNOWN_AT_FIRST && self.deleted + self.recorded == 0
     }
 
-    /// Counts a result; what to tell about it.
+    /// Counts a result, and returns what to report about it.
     pub(crate) fn count(
         &mut self,
         index: usize,
         user: &CommunicationUserIdentifier,
-        settled: Settled,
+        result: Result<(), Failure>,
     ) -> Option<String> {
-        let failure = match settled {
-            Settled::PutBack => return None,
-            Settled::Deleted => {
-                self.deleted += 1;
-                return None;
-            }
-            Settled::Unknown(_) if self.file.is_some() => {
-                self.unknown.push(index);
-                return output::is_verbose().then(|| format!("{user}: not known to the service"));
-            }
-            Settled::Unknown(failure) | Settled::Failed(failure) => failure,
+        let is_verbose = output::is_verbose();
+        let Err(failure) = result else {
+            self.deleted += 1;
+            self.resources.extend(resource_of(user.identifier()).map(str::to_owned));
+            return None;
         };
+        if failure.exit == Exit::NotFound && self.file.is_some() {
+            self.unknown.push(index);
+            return is_verbose.then(|| format!("{user}: not known to the service"));
+        }
         self.failed += 1;
         self.fail(failure.exit);
-        if self.failed <= TOLD || output::is_verbose() {
+        if self.failed <= LISTED || is_verbose {
             return Some(format!("{user}: {}", failure.message));
         }
-        (self.failed == TOLD + 1).then(|| "further failures are only counted; -v shows all".into())
+        (self.failed == LISTED + 1)
+            .then(|| "further failures are only counted; -v lists all".into())
     }
 
-    /// `known` is what the record has at the end, and `users` whom this run asked for.
-    pub(crate) fn conclude(
-        mut self,
-        users: &[CommunicationUserIdentifier],
-        known: &HashSet<String>,
-        strict: bool,
-    ) -> Result<(), Failure> {
-        let left = users.len() - self.settled();
-        let unknown = self.unknown.len();
+    /// Sorts the unknown users, and returns those who are gone.
+    ///
+    /// A user of a resource whose users were deleted is gone, and a user of another is not. `recorded`
+    /// has the record at the end: another run with the same file may have deleted some.
+    pub(crate) fn sort_unknown<'a>(
+        &mut self,
+        users: &'a [CommunicationUserIdentifier],
+        recorded: &HashSet<String>,
+    ) -> Vec<&'a str> {
+        let mut gone = Vec::new();
+        let is_proven = self.deleted > 0 || !recorded.is_empty();
+        self.resources.extend(recorded.iter().filter_map(|id| resource_of(id)).map(str::to_owned));
         self.unknown.retain(|index| {
-            users.get(*index).is_none_or(|user| !known.contains(user.identifier()))
+            let Some(user) = users.get(*index).map(CommunicationUserIdentifier::identifier) else {
+                return false;
+            };
+            if recorded.contains(user) {
+                self.recorded += 1;
+                return false;
+            }
+            // An id of an old form names no resource.
+            let is_gone =
+                is_proven && resource_of(user).is_none_or(|it| self.resources.contains(it));
+            if is_gone {
+                gone.push(user);
+            }
+            !is_gone
         });
-        self.before += unknown - self.unknown.len();
+        self.gone = gone.len();
+        gone
+    }
 
+    /// Prints the counts.
+    pub(crate) fn conclude(mut self, strict: bool, format: &Format) -> Result<(), Failure> {
+        let left = self.left();
         let mut summary = format!("{} deleted", self.deleted);
-        if users.is_empty() && self.before == 0 {
+        if self.total == 0 {
             summary.push_str(": it has no ids");
         }
+        let unknown = if self.resources.is_empty() {
+            "not known to the service (gone already, or another resource's)"
+        } else {
+            "of another resource"
+        };
         for (number, what) in [
-            (self.before, "deleted before"),
-            (self.unknown.len(), "not known to the service (gone already, or another resource's)"),
+            (self.recorded, "in the record"),
+            (self.gone, "gone already"),
+            (self.unknown.len(), unknown),
             (self.failed, "failed"),
         ] {
             if number > 0 {
@@ -112,20 +146,30 @@ impl Tally {
             self.fail(stopped.exit);
             let _ = write!(summary, ", {left} left: {}", stopped.message);
         }
-        if let Some(file) = &self.file {
-            summary = format!("{file}: {summary}");
-        }
-        let none_is_known = self.deleted + self.before + self.failed + left == 0;
-        if !self.unknown.is_empty() && (strict || none_is_known) {
+        if !self.unknown.is_empty() || strict && self.gone > 0 {
             self.fail(Exit::NotFound);
         }
-        match (self.worst, self.file) {
-            (Some(exit), _) => Err(Failure::new(exit, summary)),
-            (None, Some(_)) => {
-                output::inform(&summary);
-                Ok(())
-            }
-            (None, None) => Ok(()),
+        if let Some(file) = &self.file {
+            summary = format!("{file}: {summary}");
+            self.data().print(format)?;
         }
+        if let Some(exit) = self.worst {
+            return Err(Failure::new(exit, summary));
+        }
+        if self.file.is_some() {
+            output::inform(&summary);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn data(&self) -> Data {
+        Data::new([
+            ("deleted", self.deleted.into()),
+            ("recorded", self.recorded.into()),
+            ("gone", self.gone.into()),
+            ("unknown", self.unknown.len().into()),
+            ("failed", self.failed.into()),
+            ("left", self.left().into()),
+        ])
     }
 }

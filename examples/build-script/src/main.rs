@@ -1,18 +1,27 @@
-//! A program with a token built in; see `build.rs` for where it comes from, and for when not to do this.
+//! A program with a token built in. `build.rs` says where it comes from, and when not to do this.
 
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-const USER: &str = include_str!(concat!(env!("OUT_DIR"), "/user.txt"));
-/// Empty if there was none to obtain when the program was built; the error says why.
-const TOKEN: &str = include_str!(concat!(env!("OUT_DIR"), "/token.txt"));
-const TOKEN_ERROR: &str = include_str!(concat!(env!("OUT_DIR"), "/token-error.txt"));
+// Declares TOKEN.
+include!(concat!(env!("OUT_DIR"), "/token.rs"));
 
 fn main() -> ExitCode {
-    if TOKEN.is_empty() {
-        eprintln!("built without a token: {TOKEN_ERROR}");
+    let (token, expires_on) = match TOKEN {
+        Ok(built_in) => built_in,
+        Err(reason) => {
+            eprintln!("built without a token: {reason}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    if now >= expires_on {
+        let minutes = (now - expires_on) / 60;
+        eprintln!("the token built in expired {minutes} minutes ago: build the program again");
         return ExitCode::FAILURE;
     }
-    // Here it would be handed to the calling or chat SDK.
-    println!("built with a token of {} characters for {USER}", TOKEN.len());
+    // Here the calling or chat SDK would receive it.
+    let minutes = (expires_on - now) / 60;
+    println!("built with a token of {} characters that expires in {minutes} minutes", token.len());
     ExitCode::SUCCESS
 }

@@ -324,18 +324,14 @@ fn bearer_token_that_outlasts_the_deadline_ends_the_call() {
             .unwrap();
     let error = client.create_user().unwrap_err();
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::Connection, 0));
-    assert!(
-        error.to_string().starts_with(
-            "create_user: the call's deadline passed before the request could be sent; nothing was sent ["
-        ),
-        "{error}"
-    );
-    assert!(!error.is_in_doubt());
+    let told = "create_user: the call's deadline passed before the request could be sent; nothing was sent [";
+    assert!(error.to_string().starts_with(told), "{error}");
+    assert!(error.is_transient() && !error.is_in_doubt());
     assert_eq!(emulator.request_count(), 0);
 }
 
 /// A service that keeps connections without announcing it, and counts them. Told to, it closes the connection
-/// of the next request in place of a response.
+/// of the next request instead of a response.
 #[derive(Default)]
 struct Silent {
     connections: AtomicU32,

@@ -19,7 +19,7 @@ use crate::timestamp;
 // same scheme, documents 15 minutes.
 const DATE_WINDOW: Duration = Duration::from_secs(15 * 60);
 
-const FORM: &str = "has to be \"HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature=<base64>\", or to name date in place of x-ms-date";
+const FORM: &str = "has to be \"HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature=<base64>\", or to name date instead of x-ms-date";
 
 /// Checks the caller's signature or bearer token.
 pub(super) fn authenticate(
@@ -314,7 +314,7 @@ mod tests {
             (format!("DELETE\n/identities/8%3Aacs%3Aa\n{tail}"), "the query was not signed"),
             (
                 format!("DELETE\nhttp://h:1{sent}\n{tail}"),
-                "the whole URL was signed in place of the path",
+                "the whole URL was signed instead of the path",
             ),
             (
                 format!("DELETE\n{sent}\n{DATE};http://h:1;{EMPTY}"),
@@ -328,7 +328,7 @@ mod tests {
             (format!("DELETE\n{sent}\n{tail}\n"), "a line feed was signed after the last line"),
             (
                 format!("DELETE\r\n{sent}\r\n{tail}"),
-                "the lines were joined with CR LF in place of LF",
+                "the lines were joined with CR LF instead of LF",
             ),
             (
                 format!("DELETE\n{}\n{tail}", &sent[1..]),
@@ -336,11 +336,11 @@ mod tests {
             ),
             (
                 format!("DELETE\n{sent}\n{}", tail.replace(';', "\n")),
-                "date, host and hash were joined with line feeds in place of semicolons",
+                "date, host and hash were joined with line feeds instead of semicolons",
             ),
             (
                 format!("DELETE\n{sent}\n{}", tail.replace(';', ",")),
-                "date, host and hash were joined with commas in place of semicolons",
+                "date, host and hash were joined with commas instead of semicolons",
             ),
             (format!("DELETE\n{sent}\n{DATE};{EMPTY};h:1"), "the hash was signed before the host"),
         ] {

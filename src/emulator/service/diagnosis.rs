@@ -96,7 +96,7 @@ pub(super) fn of_form(text: &str) -> Option<&'static str> {
             "that is the base64 of hexadecimal digits, not of the hash's 32 bytes"
         }
         _ if is_right(&text.replace('-', "+").replace('_', "/")) => {
-            "that is base64url, with - and _ in place of + and /"
+            "that is base64url, with - and _ instead of + and /"
         }
         _ if is_right(&format!("{text}=")) => "the = at its end is missing",
         _ if is_right(&percent_decoded(text).unwrap_or_default()) => "that is percent-encoded",
@@ -166,7 +166,7 @@ mod tests {
             (&BASE64_STANDARD.encode(format!("{digits}\n")), Some(of_digits)),
             (
                 &BASE64_URL_SAFE.encode(hash),
-                Some("that is base64url, with - and _ in place of + and /"),
+                Some("that is base64url, with - and _ instead of + and /"),
             ),
             (right.trim_end_matches('='), Some("the = at its end is missing")),
             (

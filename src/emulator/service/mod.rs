@@ -60,7 +60,7 @@ pub(super) struct Service {
     /// Teams users, who are not identities of the resource.
     teams_users: Directory,
     tokens_issued: u64,
-    /// Accepted in place of a signature.
+    /// Accepted instead of a signature.
     pub(super) bearer_tokens: HashSet<String>,
     /// Accepted by the Teams exchange.
     pub(super) entra_tokens: HashMap<String, TeamsUser>,
@@ -266,7 +266,7 @@ impl Service {
     }
 }
 
-// Ours: the same for an id that was deleted, that never was, or that is no id at all.
+// Ours: the same for an id that was deleted, that never was, or that is not an id.
 fn not_owned() -> Refusal {
     let message = "Provided identity doesn't belong to the resource.";
     Refusal::new(401, "IdentityNotOwned", message, None).advertising()

@@ -37,32 +37,32 @@ pub(super) const HASH_OF_NOTHING: &str = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3
 const WRONG_LINE_ENDS: [([&str; 2], &str); 8] = [
     (
         ["\\n", "\n"],
-        "a backslash and an n were signed in place of line feeds, and a line feed after the last line (bash's echo does both; use printf)",
+        "a backslash and an n were signed instead of line feeds, and a line feed after the last line (bash's echo does both; use printf)",
     ),
     (
         ["\\n", ""],
-        "a backslash and an n were signed in place of line feeds (in bash, use printf or $'\\n')",
+        "a backslash and an n were signed instead of line feeds (in bash, use printf or $'\\n')",
     ),
     (["\n", "\n"], "a line feed was signed after the last line"),
-    (["\r\n", ""], "the lines were joined with CR LF in place of LF"),
-    (["\r\n", "\r\n"], "the lines were ended with CR LF in place of LF"),
-    (["\r\n", "\r"], "the lines were ended with CR LF in place of LF"),
+    (["\r\n", ""], "the lines were joined with CR LF instead of LF"),
+    (["\r\n", "\r\n"], "the lines were ended with CR LF instead of LF"),
+    (["\r\n", "\r"], "the lines were ended with CR LF instead of LF"),
     (["", ""], "the lines were joined without line feeds"),
-    ([" ", ""], "the lines were joined with spaces in place of line feeds"),
+    ([" ", ""], "the lines were joined with spaces instead of line feeds"),
 ];
 
 const WRONG_SEPARATORS: [(&str, &str); 6] = [
-    ("\n", "date, host and hash were joined with line feeds in place of semicolons"),
-    (",", "date, host and hash were joined with commas in place of semicolons"),
-    ("; ", "date, host and hash were joined with semicolons and spaces in place of semicolons"),
-    ("&", "date, host and hash were joined with ampersands in place of semicolons"),
-    ("\\n", "date, host and hash were joined with backslashes and n in place of semicolons"),
+    ("\n", "date, host and hash were joined with line feeds instead of semicolons"),
+    (",", "date, host and hash were joined with commas instead of semicolons"),
+    ("; ", "date, host and hash were joined with semicolons and spaces instead of semicolons"),
+    ("&", "date, host and hash were joined with ampersands instead of semicolons"),
+    ("\\n", "date, host and hash were joined with backslashes and n instead of semicolons"),
     ("", "date, host and hash were joined without semicolons"),
 ];
 
 const NO_SLASH: &str = "the path was signed without its leading slash";
 const NO_SLASH_IN_PYTHON: &str = "the path was signed without its leading slash (Python's SDKs before 1.4.0 do so over http: they need https)";
-const WHOLE_URL: &str = "the whole URL was signed in place of the path";
+const WHOLE_URL: &str = "the whole URL was signed instead of the path";
 const WITH_SCHEME: &str = "the host was signed with a scheme";
 const NOT_DECODED: &str = "the access key was not decoded from base64";
 const TAKEN_TWICE: &str = "the date was taken twice, once to sign it and once to send it";
@@ -198,8 +198,8 @@ impl<'a> Signed<'a> {
         let date = self.date.as_str();
         let mut dates = vec![
             (date.to_lowercase(), "the date was signed in lower case"),
-            (date.replace("GMT", "+0000"), "the date was signed with +0000 in place of GMT"),
-            (date.replace("GMT", "UTC"), "the date was signed with UTC in place of GMT"),
+            (date.replace("GMT", "+0000"), "the date was signed with +0000 instead of GMT"),
+            (date.replace("GMT", "UTC"), "the date was signed with UTC instead of GMT"),
             (date.replace(", 0", ", "), "the day was signed with one digit"),
         ];
         // Both may be sent, and then only one is the one that is signed.
@@ -226,7 +226,7 @@ fn wrong_hashes(body: &[u8]) -> [(String, &'static str); 5] {
         (BASE64_STANDARD.encode(&digits), "the hash was signed as base64 of hexadecimal"),
         (digits, "the hash was signed in hexadecimal"),
         (String::new(), "the hash was not signed"),
-        (String::from_utf8_lossy(body).into_owned(), "the body was signed in place of its hash"),
+        (String::from_utf8_lossy(body).into_owned(), "the body was signed instead of its hash"),
     ]
 }
 

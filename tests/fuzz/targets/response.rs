@@ -1,4 +1,4 @@
-//! Any bytes in place of a response, to any operation: status, headers, framing and body.
+//! Any bytes instead of a response, to any operation: status, headers, framing and body.
 //!
 //! The first byte chooses the operation, the second how the bytes arrive, whether the connection
 //! ends with a reset, and whether the call is repeated. `|>` stands between the responses of

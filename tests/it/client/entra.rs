@@ -1,4 +1,4 @@
-//! Bearer tokens of Entra ID in place of an access key.
+//! Bearer tokens of Entra ID instead of an access key.
 
 use std::error::Error as _;
 use std::io;

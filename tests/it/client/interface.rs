@@ -56,7 +56,7 @@ fn from_env_reads_the_variable_and_reports_what_is_wrong() {
     assert_eq!(from_env_with(Some(good.as_ref())), "https://contoso.communication.azure.com");
     assert_eq!(
         from_env_with(Some("endpoint=https://contoso.communication.azure.com/".as_ref())),
-        "InvalidInput error: COMMUNICATION_SERVICES_CONNECTION_STRING: connection string has no accesskey= part (in a shell, quote the string: a ; ends a command): expected endpoint=https://<resource>.communication.azure.com/;accesskey=<base64>"
+        "InvalidInput error: COMMUNICATION_SERVICES_CONNECTION_STRING: connection string ends after endpoint= (in a shell, quote the string: a ; ends a command): expected endpoint=https://<resource>.communication.azure.com/;accesskey=<base64>"
     );
     #[cfg(unix)]
     {

@@ -48,6 +48,29 @@ fn call_report_of_a_success_has_all_details() {
 }
 
 #[test]
+fn retry_is_reported_before_its_backoff() {
+    let emulator = Emulator::start().unwrap();
+    let policy = RetryPolicy::default().base_delay(Duration::ZERO);
+    let (observed, reports) = observed(&builder(&emulator).retry_policy(policy).build().unwrap());
+    let retries = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&retries);
+    let client =
+        observed.on_retry(move |error, delay| kept.lock().unwrap().push((error.clone(), delay)));
+    emulator.inject(Fault::respond(429).header("retry-after-ms", "7").times(2));
+    client.create_user().unwrap();
+
+    let retries = retries.lock().unwrap();
+    for ((error, delay), attempt) in retries.iter().zip(1..) {
+        assert_eq!((error.status(), error.attempts()), (Some(429), attempt));
+        assert!(error.to_string().starts_with("create_user: the service responded with 429 "));
+        assert_eq!(*delay, Duration::from_millis(7));
+    }
+    assert_eq!(retries.len(), 2);
+    // The call is still reported once, at its end.
+    assert_eq!(reports.lock().unwrap().len(), 1);
+}
+
+#[test]
 fn call_report_names_the_operation() {
     let emulator = Emulator::start().unwrap();
     let (client, reports) = observed(&client(&emulator));

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Fragments of texts, and texts that are not errors.
-const NOT_ERRORS: [&str; 14] = [
+const NOT_ERRORS: [&str; 15] = [
     " ({} attempts in",
     " [host {}",
     ", client-request-id {}",
@@ -12,6 +12,7 @@ const NOT_ERRORS: [&str; 14] = [
     "any value",
     "bearer token",
     "Bearer ",
+    "connection string {REFERENCE}",
     "Credential(",
     "HMAC-SHA256 ",
     "invalid peer certificate",

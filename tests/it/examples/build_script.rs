@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use acs_identity::CommunicationIdentityClient;
 use acs_identity::emulator::{Emulator, Fault};
 use serde_json::Value;
 
@@ -13,9 +14,10 @@ use crate::support::CANARY_KEY;
 use crate::support::process::run;
 
 const PACKAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/build-script");
-const WARNING: &str = "warning: token-at-build-time@0.0.0: built with";
+const WARNING: &str = "warning: token-at-build-time@0.0.0: ";
+const VARIABLE: &str = "COMMUNICATION_SERVICES_CONNECTION_STRING";
 
-/// What a build left behind, and said.
+/// What a build printed and left behind.
 struct Built {
     /// Both streams of `cargo build -vv`.
     said: String,
@@ -65,8 +67,19 @@ fn try_build(settings: &[(&str, &str)]) -> Built {
 }
 
 impl Built {
-    fn file(&self, name: &str) -> String {
-        fs::read_to_string(self.out_dir.join(name)).unwrap()
+    fn file(&self) -> PathBuf {
+        self.out_dir.join("token.rs")
+    }
+
+    fn text(&self) -> String {
+        fs::read_to_string(self.file()).unwrap()
+    }
+
+    /// The token and its expiry.
+    fn token(&self) -> (String, u64) {
+        let text = self.text();
+        let (token, expires_on) = text.split_once("Ok((\"").unwrap().1.split_once("\", ").unwrap();
+        (token.to_owned(), expires_on.trim_end().trim_end_matches("));").parse().unwrap())
     }
 
     /// Exit code and both streams of the program.
@@ -78,20 +91,19 @@ impl Built {
 
     /// The build warned of this, and the program says so at run time.
     fn assert_without_token(&self, reason: &str) {
-        assert!(self.said.contains(&format!("{WARNING}out a token: {reason}")), "{}", self.said);
+        let problem = format!("built without a token: {reason}");
+        assert!(self.said.contains(&format!("{WARNING}{problem}")), "{}", self.said);
         let (code, said) = self.outcome();
-        assert!(said.starts_with(&format!("built without a token: {reason}")), "{said}");
+        assert!(said.starts_with(&problem), "{said}");
         assert_eq!(code, Some(1));
-        assert!(self.file("token.txt").is_empty() && self.file("user.txt").is_empty());
+        assert!(!self.text().contains("Ok("), "{}", self.text());
     }
 
     /// As if it had been built so many seconds earlier.
     fn age(&self, seconds: u64) {
-        let stamp = self.file("stamp");
-        let numbers: Vec<u64> = stamp.split(' ').map(|number| number.parse().unwrap()).collect();
-        let [fingerprint, expires_on, next_try] = numbers[..] else { panic!("{stamp}") };
-        let stamp = format!("{fingerprint} {} {}", expires_on - seconds, next_try - seconds);
-        fs::write(self.out_dir.join("stamp"), stamp).unwrap();
+        let expires_on = self.token().1;
+        let earlier = (expires_on - seconds).to_string();
+        fs::write(self.file(), self.text().replace(&expires_on.to_string(), &earlier)).unwrap();
     }
 
     /// In what cargo printed with all its verbosity, and in what it keeps of the package's build.
@@ -104,7 +116,7 @@ impl Built {
             .map(|entry| entry.unwrap().path())
             .filter(|path| path.to_string_lossy().contains("token-at-build-time"))
             .flat_map(|directory| files(&directory))
-            .filter(|file| *file != self.out_dir.join("token.txt"))
+            .filter(|file| *file != self.file())
             .collect();
         assert!(kept.len() > 5, "{kept:?}");
         for file in kept {
@@ -126,92 +138,110 @@ fn files(path: &Path) -> Vec<PathBuf> {
 #[test]
 #[ignore = "runs cargo: .ci/run does it, and it needs a checkout"]
 fn build_script() {
-    const VARIABLE: &str = "COMMUNICATION_SERVICES_CONNECTION_STRING";
-
     // The versions that are tested, and that are here without a network.
     fs::copy(format!("{PACKAGE}/../../Cargo.lock"), format!("{PACKAGE}/Cargo.lock")).unwrap();
-
-    let not_set = format!("{VARIABLE} is not set: set it and build again\n");
-    build(&[]).assert_without_token(&not_set);
-    // As CI systems leave it for a secret that is missing.
-    build(&[(VARIABLE, "")]).assert_without_token(&not_set);
-    let failed = try_build(&[("ACS_TOKEN_REQUIRED", "1")]);
-    let reason = format!("no token, which ACS_TOKEN_REQUIRED asks for: {VARIABLE} is not set");
-    assert!(!failed.succeeded && failed.said.contains(&reason), "{}", failed.said);
-
     let emulator = Emulator::start().unwrap();
     let right = emulator.connection_string();
-    let wrong = right.replace(emulator.access_key(), CANARY_KEY);
-    let built = build(&[(VARIABLE, &wrong)]);
-    built.assert_without_token("create_user_and_token: the service responded with 401 Denied: ");
+
+    a_build_without_settings_has_no_token(&right);
+    assert_eq!(emulator.request_count(), 0);
+    a_refused_key_is_not_shown(&emulator);
+
+    let client = CommunicationIdentityClient::from_connection_string(&right).unwrap();
+    let user = client.create_user().unwrap().to_string();
+    let settings = [(VARIABLE, &*right), ("ACS_USER_ID", &*user)];
+    a_token_is_kept_renewed_and_hidden(&emulator, &settings);
+    an_expired_token_is_not_kept(&emulator, &settings);
+    a_program_reports_its_expired_token();
+    // Not one user was created.
+    assert_eq!(emulator.users(), [user.as_str()]);
+
+    // Another user gets a token of its own.
+    let other = client.create_user().unwrap().to_string();
+    let built = build(&[(VARIABLE, &right), ("ACS_USER_ID", &other)]);
+    assert_eq!(emulator.tokens_of(&other).unwrap().len(), 1);
+    assert!(emulator.is_token_valid(&built.token().0));
+}
+
+fn a_build_without_settings_has_no_token(right: &str) {
+    let not_set = format!("{VARIABLE} is not set, or empty\n");
+    build(&[]).assert_without_token(&not_set);
+    build(&[(VARIABLE, "")]).assert_without_token(&not_set);
+    let failed = try_build(&[("ACS_TOKEN_REQUIRED", "1")]);
+    let reason = format!("no token, but ACS_TOKEN_REQUIRED is set: {VARIABLE} is not set");
+    assert!(!failed.succeeded && failed.said.contains(&reason), "{}", failed.said);
+
+    for user in [None, Some("")] {
+        let user = user.map(|user| ("ACS_USER_ID", user));
+        let settings: Vec<_> = [(VARIABLE, right)].into_iter().chain(user).collect();
+        build(&settings).assert_without_token(
+            "ACS_USER_ID is not set, or empty: create a user once, with acs user create -o tsv\n",
+        );
+    }
+}
+
+fn a_refused_key_is_not_shown(emulator: &Emulator) {
+    let wrong = emulator.connection_string().replace(emulator.access_key(), CANARY_KEY);
+    let built = build(&[(VARIABLE, &wrong), ("ACS_USER_ID", "8:acs:a")]);
+    built.assert_without_token("issue_token: the service responded with 401 Denied: ");
     built.assert_hidden(CANARY_KEY);
-    let built = build(&[(VARIABLE, &format!("accesskey={CANARY_KEY}"))]);
+    let built =
+        build(&[(VARIABLE, &format!("accesskey={CANARY_KEY}")), ("ACS_USER_ID", "8:acs:a")]);
     built.assert_without_token("connection string has no endpoint");
     built.assert_hidden(CANARY_KEY);
+}
 
-    // Nothing is sent for an id that cannot be a user's.
-    let asked = emulator.request_count();
-    for (id, reason) in [
-        (
-            "4:+15551234567",
-            "ACS_USER_ID: user id is a phone number: expected 8:acs:<resource>_<user>\n",
-        ),
-        ("alice", "ACS_USER_ID: not a user id: expected 8:acs:<resource>_<user>\n"),
-    ] {
-        build(&[(VARIABLE, &right), ("ACS_USER_ID", id)]).assert_without_token(reason);
-    }
-    assert_eq!(emulator.request_count(), asked);
-
-    let built = build(&[(VARIABLE, &right), ("ACS_USER_ID", ""), ("ACS_TOKEN_REQUIRED", "1")]);
+fn a_token_is_kept_renewed_and_hidden(emulator: &Emulator, settings: &[(&str, &str)]) {
+    let built = build(&[settings, &[("ACS_TOKEN_REQUIRED", "1")]].concat());
     assert!(!built.said.contains(WARNING), "{}", built.said);
-    let (user, token) = (built.file("user.txt"), built.file("token.txt"));
-    assert!(emulator.is_token_valid(&token) && emulator.users() == [user.clone()]);
-    let text = format!("built with a token of {} characters for {user}\n", token.len());
-    assert_eq!(built.outcome(), (Some(0), text));
+    let (token, _) = built.token();
+    assert!(emulator.is_token_valid(&token));
+    let (code, said) = built.outcome();
+    let start = format!("built with a token of {} characters that expires in 14", token.len());
+    assert!(code == Some(0) && said.starts_with(&start), "{said}");
     built.assert_hidden(&token);
     built.assert_hidden(emulator.access_key());
     #[cfg(unix)]
-    for name in ["token.txt", "user.txt", "token-error.txt", "stamp"] {
+    {
         use std::os::unix::fs::PermissionsExt;
-        let mode = fs::metadata(built.out_dir.join(name)).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600, "{name}");
+        let mode = fs::metadata(built.file()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 
     // Kept for half of its life.
     let asked = emulator.request_count();
-    assert_eq!(build(&[(VARIABLE, &right)]).file("token.txt"), token);
+    assert_eq!(build(settings).token().0, token);
     assert_eq!(emulator.request_count(), asked);
-    // After that renewed, and kept if that fails, which is not tried again at once.
+    // After that renewed, and kept if that fails. A service that hangs does not hang the build.
     built.age(13 * 60 * 60);
     emulator.inject(Fault::stall());
     let started = Instant::now();
-    let kept = build(&[(VARIABLE, &right)]);
+    let kept = build(settings);
     assert!(started.elapsed() < Duration::from_secs(16));
-    let warning = "built with the token of an earlier build: create_user_and_token: no response arrived in time";
-    assert!(kept.said.contains(warning), "{}", kept.said);
-    assert_eq!(kept.file("token.txt"), token);
-    let asked = emulator.request_count();
-    assert!(build(&[(VARIABLE, &right)]).said.contains(warning));
-    assert_eq!((kept.file("token.txt"), emulator.request_count()), (token.clone(), asked));
-    kept.age(5 * 60);
-    let renewed = build(&[(VARIABLE, &right)]);
-    assert!(!renewed.said.contains(WARNING) && renewed.file("token-error.txt").is_empty());
-    assert_ne!(renewed.file("token.txt"), token);
+    let warning = format!("{WARNING}kept an earlier token: issue_token: no response arrived");
+    assert!(kept.said.contains(&warning), "{}", kept.said);
+    assert_eq!(kept.token().0, token);
+    let renewed = build(settings);
+    assert!(!renewed.said.contains(WARNING), "{}", renewed.said);
+    assert_ne!(renewed.token().0, token);
+}
 
-    // For a user of one's own, whom another build does not replace.
-    let built = build(&[(VARIABLE, &right), ("ACS_USER_ID", &user)]);
-    assert_eq!(built.file("user.txt"), user);
-    assert!(emulator.is_token_valid(&built.file("token.txt")) && emulator.users().len() == 2);
-
-    // Nothing is left of a token that has expired when a new one cannot be had. A build that needs
-    // one does not wait for the next try.
+fn an_expired_token_is_not_kept(emulator: &Emulator, settings: &[(&str, &str)]) {
+    let built = build(settings);
+    let token = built.token().0;
     built.age(25 * 60 * 60);
     emulator.inject(Fault::respond(400));
-    let settings = [(VARIABLE, &*right), ("ACS_USER_ID", &user)];
-    build(&settings).assert_without_token("issue_token: the service responded with 400");
-    let asked = emulator.request_count();
-    build(&settings).assert_without_token("issue_token: the service responded with 400");
-    assert_eq!(emulator.request_count(), asked);
-    let built = build(&[&settings[..], &[("ACS_TOKEN_REQUIRED", "1")]].concat());
-    assert!(emulator.is_token_valid(&built.file("token.txt")));
+    build(settings).assert_without_token("issue_token: the service responded with 400");
+    let built = build(settings);
+    assert!(emulator.is_token_valid(&built.token().0));
+    assert_ne!(built.token().0, token);
+}
+
+/// The program outlives its token by the time that compiling it takes.
+fn a_program_reports_its_expired_token() {
+    let emulator = Emulator::builder().token_lifetime(Duration::from_millis(1)).start().unwrap();
+    emulator.add_user("8:acs:a");
+    let built = build(&[(VARIABLE, &emulator.connection_string()), ("ACS_USER_ID", "8:acs:a")]);
+    let text = "the token built in expired 0 minutes ago: build the program again\n";
+    assert_eq!(built.outcome(), (Some(1), text.to_owned()));
 }

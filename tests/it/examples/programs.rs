@@ -3,10 +3,9 @@
 use std::fs;
 use std::io;
 use std::net::{Shutdown, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 
-use acs_identity::CommunicationIdentityClient;
 use acs_identity::emulator::{Emulator, Operation, RecordedRequest};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -14,7 +13,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
 use crate::support::authority::{Authority, Flaw};
-use crate::support::process::{Running, example, run};
+use crate::support::process::{example, run};
 use crate::support::server::{ID, respond_well};
 use crate::support::{CANARY_KEY, Connection, Server};
 
@@ -202,23 +201,7 @@ fn sign_an_email_hides_the_signature_unless_told() {
     assert_eq!(refused.status.code(), Some(2));
 }
 
-/// The tests of `acs` cover the rest.
-#[test]
-fn emulator_example_serves_the_given_key() {
-    if !Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/emulator.rs")).exists() {
-        // The published package does not include it.
-        return;
-    }
-    let mut process = Running::start(example("emulator").args(["--access-key", CANARY_KEY]));
-    let connection_string = process.stdout().next();
-    let client = CommunicationIdentityClient::from_connection_string(&connection_string).unwrap();
-    assert!(connection_string.ends_with(&format!("/;accesskey={CANARY_KEY}")));
-    client.create_user().unwrap();
-    let help = outcome("emulator", &["--help"], None).unwrap();
-    assert!(help.contains("cargo run --example emulator -- [OPTIONS]"), "{help}");
-}
-
-/// A `println!` would panic.
+/// Where a `println!` would panic.
 #[cfg(target_os = "linux")]
 #[test]
 fn examples_report_a_full_disk_as_an_error() {

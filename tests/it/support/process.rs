@@ -1,6 +1,6 @@
 //! The examples as processes. No wait is longer than `PATIENCE`.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -34,17 +34,13 @@ pub fn run(command: &mut Command) -> Output {
     Output { status: child.0.wait().unwrap(), stdout, stderr }
 }
 
-/// A program that runs until it is stopped.
-pub struct Running(pub Child);
+/// A process that does not outlive its test.
+struct Running(Child);
 
 impl Running {
-    pub fn start(command: &mut Command) -> Self {
+    fn start(command: &mut Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Self(command.spawn().unwrap())
-    }
-
-    pub fn stdout(&mut self) -> Lines {
-        Lines::of(self.0.stdout.take().unwrap())
     }
 }
 
@@ -52,27 +48,6 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
-    }
-}
-
-/// Lines as they are written.
-pub struct Lines(Receiver<String>);
-
-impl Lines {
-    fn of(pipe: impl Read + Send + 'static) -> Self {
-        let (sender, receiver) = mpsc::channel();
-        thread::spawn(move || {
-            for line in BufReader::new(pipe).lines() {
-                if sender.send(line.unwrap()).is_err() {
-                    return;
-                }
-            }
-        });
-        Self(receiver)
-    }
-
-    pub fn next(&self) -> String {
-        self.0.recv_timeout(PATIENCE).expect("the program should have written a line")
     }
 }
 

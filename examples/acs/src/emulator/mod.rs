@@ -1,223 +1,191 @@
 //! `acs emulator`: the library's local identity service as a program, for other languages.
-//!
-//! It reads its options itself, without clap and without the settings of the other commands: the
-//! library's example of the same name is made of these files, too.
 
-use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, ErrorKind, Write};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::io::ErrorKind;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::thread;
-use std::time::Duration;
 
 use acs_identity::emulator::{Emulator, EmulatorBuilder, Fault};
+use clap::builder::{PossibleValuesParser, ValueParser};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-mod faults;
-pub(crate) mod help;
+use crate::cli::{flag, option};
+use crate::failure::{Exit, Failure};
+use crate::interrupt::Signals;
+use crate::{duration, help, output};
+
+mod child;
 mod log;
 mod tls;
 
-use faults::parse_fault;
-use log::{Format, Log};
-use tls::Tls;
+use log::Log;
+use tls::{AuthorityFile, Tls};
 
-/// Far beyond any clock that is merely wrong.
-const MAX_CLOCK_ERROR: Duration = Duration::from_secs(10_000 * 60 * 60);
+type Variables = Vec<(&'static str, String)>;
 
-/// Runs until the process is stopped, or returns the exit code of what prevents that.
-///
-/// Messages begin with the program's name, as its user knows it.
-pub(crate) fn run(
-    name: &str,
-    help: impl FnOnce() -> String,
-    arguments: impl Iterator<Item = OsString>,
-) -> ExitCode {
-    // Dropping it would end it.
-    let started = start(help, arguments);
-    match started {
-        Ok(Some(_emulator)) => loop {
-            thread::park();
-        },
-        Ok(None) => ExitCode::SUCCESS,
-        Err((code, message)) => {
-            let _ = writeln!(io::stderr(), "{name}: {message}");
-            ExitCode::from(code)
-        }
-    }
+const CONNECTION_STRING: &str = "COMMUNICATION_SERVICES_CONNECTION_STRING";
+
+pub(crate) fn command() -> Command {
+    Command::new("emulator")
+        .about("Run a local identity service, for programs in any language, until Ctrl-C")
+        .after_help("See --help for faults and what is printed.")
+        .after_long_help(help::EMULATOR)
+        .bin_name("acs emulator")
+        .next_line_help(true)
+        .args(options())
+        .arg(
+            Arg::new("command")
+                .value_name("COMMAND")
+                .num_args(1..)
+                .last(true)
+                .value_parser(ValueParser::os_string())
+                .help("Run this command with the variables of the emulator, and end with it"),
+        )
 }
 
-/// `None` if only help was wanted.
-fn start(
-    help: impl FnOnce() -> String,
-    arguments: impl Iterator<Item = OsString>,
-) -> Result<Option<Emulator>, (u8, String)> {
+fn options() -> [Arg; 14] {
+    [
+        option("address", "HOST:PORT")
+            .value_parser(resolve)
+            .help("Listen here [default: 127.0.0.1 and a free port]"),
+        option("access-key", "BASE64")
+            .help("Accept signatures under this key [default: a random one]"),
+        option("bearer-token", "TOKEN")
+            .action(ArgAction::Append)
+            .help("Accept this bearer token, too. May be repeated"),
+        option("teams-token", "TOKEN")
+            .value_names(["TOKEN", "APP_ID", "USER_ID"])
+            .action(ArgAction::Append)
+            .help("Exchange this Entra token of a Teams user, for one hour; the ids are GUIDs. May be repeated"),
+        option("token-lifetime", "TIME")
+            .value_parser(duration::parse)
+            .help("Let every token expire after this time, whatever lifetime was requested"),
+        option("clock-ahead", "TIME")
+            .value_parser(duration::parse)
+            .help("Run the clock ahead of the system's by a time such as 20m or 2h"),
+        option("clock-behind", "TIME")
+            .value_parser(duration::parse)
+            .conflicts_with("clock-ahead")
+            .help("Run the clock behind the system's"),
+        flag("throttling").help("Respond with 429 beyond the published limits of the service"),
+        option("seed", "NUMBER")
+            .value_parser(value_parser!(u64))
+            .help("Give users the same ids in every run"),
+        option("fault", "SPEC")
+            .action(ArgAction::Append)
+            .value_parser(value_parser!(Fault))
+            .help("Fail on purpose. May be repeated; if several apply, the first one is used"),
+        flag("tls").help("Speak https, with a certificate for localhost, 127.0.0.1 and ::1. The lines after the connection string are settings that make clients trust it"),
+        option("tls-name", "NAME")
+            .action(ArgAction::Append)
+            .help("Add this host name or address to the certificate, and use the first in the connection string. May be repeated. Includes --tls"),
+        option("tls-authority", "FILE")
+            .value_parser(value_parser!(PathBuf))
+            .help("Write the certificate that clients have to trust to this file, until the end [default: one in the folder for temporary files]. Includes --tls"),
+        option("log-format", "FORMAT")
+            .value_parser(PossibleValuesParser::new(["text", "json", "none"]))
+            .default_value("text")
+            .hide_default_value(true)
+            .help("How to log requests [default: text]"),
+    ]
+}
+
+/// Runs until a signal or the end of the command.
+pub(crate) fn run(mut matches: ArgMatches) -> Result<ExitCode, Failure> {
+    let signals = Signals::catch()?;
     make_room_for_connections();
-    let arguments: Result<Vec<String>, _> = arguments.map(OsString::into_string).collect();
-    // Not echoed: it may be a key.
-    let arguments =
-        arguments.map_err(|_| (2, "an argument is not UTF-8; see --help".to_owned()))?;
-    if arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
-        let printed = print(&help());
-        printed.map_err(|error| (1, format!("cannot print the help: {error}")))?;
-        return Ok(None);
+    // Both end at the end of this function.
+    let (_emulator, _authority, variables) = start(&mut matches)?;
+    if let Some(words) = matches.remove_many("command") {
+        return child::run(words, &variables, &signals);
     }
-    Settings::parse(arguments).map_err(|message| (2, message))?.start().map(Some)
+    let mut lines = variables.iter();
+    let connection_string = lines.next().map(|(_, value)| format!("{value}\n"));
+    let others = lines.map(|(name, value)| format!("{name}={value}\n"));
+    output::print(&connection_string.into_iter().chain(others).collect::<String>())?;
+    Ok(signals.wait().into())
 }
 
-struct Settings {
-    builder: EmulatorBuilder,
-    address: SocketAddr,
-    tls: Option<TlsSettings>,
-    log_format: Format,
-    faults: Vec<Fault>,
-    bearer_tokens: Vec<String>,
-    teams_tokens: Vec<[String; 3]>,
-}
+/// Starts the emulator, and returns the variables for its clients, the connection string first.
+fn start(
+    matches: &mut ArgMatches,
+) -> Result<(Emulator, Option<AuthorityFile>, Variables), Failure> {
+    let log_format: Option<String> = matches.remove_one("log-format");
+    let address = matches.remove_one("address").unwrap_or(([127, 0, 0, 1], 0).into());
+    let names: Vec<String> = matches.remove_many("tls-name").into_iter().flatten().collect();
+    let file: Option<PathBuf> = matches.remove_one("tls-authority");
+    let is_secure = matches.get_flag("tls") || !names.is_empty() || file.is_some();
+    let tls = is_secure.then(|| Tls::new(names.clone())).transpose()?;
 
-#[derive(Default)]
-struct TlsSettings {
-    names: Vec<String>,
-    authority: Option<PathBuf>,
-}
-
-impl Settings {
-    fn parse(arguments: Vec<String>) -> Result<Self, String> {
-        let mut settings = Self {
-            builder: Emulator::builder(),
-            address: ([127, 0, 0, 1], 0).into(),
-            tls: None,
-            log_format: Format::Text,
-            faults: Vec::new(),
-            bearer_tokens: Vec::new(),
-            teams_tokens: Vec::new(),
-        };
-        let (mut clock_ahead, mut clock_behind) = (None, None);
-        let mut arguments = arguments.into_iter();
-        while let Some(argument) = arguments.next() {
-            let (name, mut joined) = match argument.split_once('=') {
-                Some((name, value)) => (name, Some(value.to_owned())),
-                None => (argument.as_str(), None),
-            };
-            let needs = |what| format!("{name} needs {what}; see --help");
-            let mut value =
-                |what| joined.take().or_else(|| arguments.next()).ok_or_else(|| needs(what));
-            let builder = settings.builder;
-            settings.builder = match name {
-                "--access-key" => builder.access_key(value("a key")?),
-                "--throttling" => builder.throttling(true),
-                "--seed" => {
-                    let seed = value("a number")?.parse();
-                    builder
-                        .seed(seed.map_err(|_| needs("a number from 0 to 18446744073709551615"))?)
-                }
-                _ => builder,
-            };
-            match name {
-                "--access-key" | "--throttling" | "--seed" => {}
-                "--address" => settings.address = resolve(&value("HOST:PORT")?)?,
-                "--tls" => {
-                    settings.tls.get_or_insert_default();
-                }
-                "--tls-name" => {
-                    settings.tls.get_or_insert_default().names.push(value("NAME")?);
-                }
-                "--tls-authority" => {
-                    settings.tls.get_or_insert_default().authority = Some(value("FILE")?.into());
-                }
-                "--log-format" => {
-                    settings.log_format = match value("text or json")?.as_str() {
-                        "text" => Format::Text,
-                        "json" => Format::Json,
-                        _ => return Err(needs("text or json")),
-                    }
-                }
-                "--bearer-token" => settings.bearer_tokens.push(value("a token")?),
-                "--teams-token" => {
-                    let what = "TOKEN APP_ID USER_ID";
-                    let values = [value(what)?, value(what)?, value(what)?];
-                    let [_, app_id, user_id] = &values;
-                    if ![app_id, user_id].into_iter().all(|id| is_guid(id)) {
-                        return Err(needs("TOKEN APP_ID USER_ID, and the ids have to be GUIDs"));
-                    }
-                    settings.teams_tokens.push(values);
-                }
-                "--clock-ahead" => clock_ahead = Some(clock_time(name, &value("TIME")?)?),
-                "--clock-behind" => clock_behind = Some(clock_time(name, &value("TIME")?)?),
-                "--fault" => settings.faults.push(parse_fault(&value("SPEC")?)?),
-                _ if is_option(name) => {
-                    return Err(format!("unknown option {name}; --help lists the known ones"));
-                }
-                // Not echoed: it may be a key without its option.
-                _ => return Err("unknown argument; --help lists the known ones".to_owned()),
-            }
-            if joined.is_some() {
-                return Err(format!("{name} takes no value; see --help"));
-            }
-        }
-        settings.builder = match (clock_ahead, clock_behind) {
-            (Some(_), Some(_)) => {
-                return Err("--clock-ahead and --clock-behind exclude each other".to_owned());
-            }
-            (Some(time), None) => settings.builder.clock_ahead(time),
-            (None, Some(time)) => settings.builder.clock_behind(time),
-            (None, None) => settings.builder,
-        };
-        Ok(settings)
+    let mut builder = builder(matches).address(address);
+    if let Some(format) = log_format.filter(|format| format != "none") {
+        let log = Log::start(format == "json");
+        let log = log.map_err(|error| broken("start the log", &error))?;
+        builder = builder.on_request(move |request| log.push(request));
     }
-
-    /// Starts, and prints the connection string when all is in place.
-    fn start(self) -> Result<Emulator, (u8, String)> {
-        let log = Log::start(self.log_format);
-        let log = log.map_err(|error| (1, format!("cannot start the log: {error}")))?;
-        let mut builder = self.builder.on_request(move |request| log.push(request));
-        let tls = self.tls.map(|TlsSettings { names, authority }| {
-            let tls = Tls::new(names.clone()).map_err(|message| (2, message))?;
-            Ok::<_, (u8, String)>((tls, names, authority))
-        });
-        let tls = tls.transpose()?;
-        if let Some((tls, ..)) = &tls {
-            builder = builder.tls(tls.acceptor());
+    if let Some(tls) = &tls {
+        builder = builder.tls(tls.acceptor());
+    }
+    let emulator = builder.start().map_err(|error| match error.kind() {
+        ErrorKind::InvalidInput => Failure::usage(format!("cannot start: {error}")),
+        ErrorKind::AddrInUse => {
+            let problem = "is in use: choose another --address, or port 0";
+            Failure::new(Exit::Service, format!("{address} {problem}"))
         }
-        let emulator =
-            builder.address(self.address).start().map_err(|error| match error.kind() {
-                ErrorKind::InvalidInput => (2, format!("cannot start: {error}")),
-                ErrorKind::AddrInUse => {
-                    (1, format!("{} is in use: choose another --address, or port 0", self.address))
-                }
-                _ => (1, format!("cannot listen on {}: {error}", self.address)),
-            })?;
-        self.faults.into_iter().for_each(|fault| emulator.inject(fault));
-        self.bearer_tokens.into_iter().for_each(|token| emulator.accept_bearer_token(token));
-        for [token, app_id, user_id] in self.teams_tokens {
+        _ => broken(&format!("listen on {address}"), &error),
+    })?;
+    for token in matches.remove_many::<String>("bearer-token").into_iter().flatten() {
+        emulator.accept_bearer_token(token);
+    }
+    for given in matches.remove_occurrences::<String>("teams-token").into_iter().flatten() {
+        if let [token, app_id, user_id] = given.collect::<Vec<_>>().as_slice() {
             emulator.accept_teams_token(token, app_id, user_id);
         }
-        let mut lines = format!("{}\n", emulator.connection_string());
-        if let Some((tls, names, authority)) = tls {
-            let address = emulator.endpoint().replace("https://", "");
-            let port = address.rsplit(':').next().unwrap_or_default();
-            if let Some(name) = names.first() {
-                lines = lines.replacen(&address, &format!("{name}:{port}"), 1);
-            }
-            let file = authority.unwrap_or_else(|| tls::default_file(&address));
-            let written = tls::write(&file, &tls.authority_pem);
-            // Clients have a working directory of their own.
-            let file = written.and_then(|()| std::path::absolute(&file)).map_err(|error| {
-                (
-                    1,
-                    format!(
-                        "cannot write {}: {error}; choose a file with --tls-authority",
-                        file.display()
-                    ),
-                )
-            })?;
-            lines += &tls::settings(&file);
-        }
-        print(&lines)
-            .map_err(|error| (1, format!("cannot print the connection string: {error}")))?;
-        Ok(emulator)
     }
+
+    let mut connection_string = emulator.connection_string();
+    let endpoint = emulator.endpoint();
+    let address = endpoint.rsplit('/').next().unwrap_or_default();
+    if let (Some(name), Some((_, port))) = (names.first(), address.rsplit_once(':')) {
+        connection_string = connection_string.replacen(address, &format!("{name}:{port}"), 1);
+    }
+    let mut variables = vec![(CONNECTION_STRING, connection_string)];
+    let authority = match tls {
+        Some(tls) => Some(AuthorityFile::write(file, address, tls.authority_pem)?),
+        None => None,
+    };
+    if let Some(file) = &authority {
+        variables.extend(file.variables());
+    }
+    Ok((emulator, authority, variables))
+}
+
+fn builder(matches: &mut ArgMatches) -> EmulatorBuilder {
+    let mut builder = Emulator::builder().throttling(matches.get_flag("throttling"));
+    builder = with(matches, "access-key", builder, |builder, key: String| builder.access_key(key));
+    builder = with(matches, "seed", builder, EmulatorBuilder::seed);
+    builder = with(matches, "token-lifetime", builder, EmulatorBuilder::token_lifetime);
+    builder = with(matches, "clock-ahead", builder, EmulatorBuilder::clock_ahead);
+    builder = with(matches, "clock-behind", builder, EmulatorBuilder::clock_behind);
+    matches.remove_many("fault").into_iter().flatten().fold(builder, EmulatorBuilder::fault)
+}
+
+/// Sets what an option gives.
+fn with<T: Clone + Send + Sync + 'static>(
+    matches: &mut ArgMatches,
+    name: &str,
+    builder: EmulatorBuilder,
+    set: fn(EmulatorBuilder, T) -> EmulatorBuilder,
+) -> EmulatorBuilder {
+    match matches.remove_one(name) {
+        Some(value) => set(builder, value),
+        None => builder,
+    }
+}
+
+fn broken(action: &str, error: &std::io::Error) -> Failure {
+    Failure::new(Exit::Service, format!("cannot {action}: {error}"))
 }
 
 /// Linux enlarges the table of open files in steps, and each step stops a program with threads for
@@ -228,41 +196,7 @@ fn make_room_for_connections() {
     drop(files.collect::<Vec<_>>());
 }
 
-fn print(text: &str) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
-    stdout.flush()
-}
-
-fn resolve(address: &str) -> Result<SocketAddr, String> {
+fn resolve(address: &str) -> Result<SocketAddr, &'static str> {
     let resolved = address.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
-    resolved.ok_or_else(|| format!("--address takes HOST:PORT, not {address:?}"))
-}
-
-/// No key and no token looks like this.
-fn is_option(text: &str) -> bool {
-    let letters = |name: &str| name.bytes().all(|byte| byte == b'-' || byte.is_ascii_lowercase());
-    text.strip_prefix("--").is_some_and(letters)
-}
-
-fn is_guid(text: &str) -> bool {
-    let hexadecimal = |group: &str| group.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let groups = text.split('-').map(|group| hexadecimal(group).then_some(group.len()));
-    groups.eq([8, 4, 4, 4, 12].map(Some))
-}
-
-fn clock_time(option: &str, text: &str) -> Result<Duration, String> {
-    let time = parse_time(text, MAX_CLOCK_ERROR);
-    time.map_err(|problem| {
-        format!("{option}: {problem}: write 20m or 2h, for instance; see --help")
-    })
-}
-
-fn parse_time(text: &str, longest: Duration) -> Result<Duration, String> {
-    // The first unit that fits: all others end in a letter of their own.
-    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
-    let digits = units.into_iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, unit)));
-    let millis = digits.and_then(|(digits, unit)| digits.parse::<u64>().ok()?.checked_mul(unit));
-    let time = millis.map(Duration::from_millis).filter(|time| *time <= longest);
-    time.ok_or_else(|| format!("{text:?} is not a time"))
+    resolved.ok_or("expected HOST:PORT")
 }

@@ -1,7 +1,8 @@
-//! `--tls`: a certificate that an authority signed, both made on the spot and never used again.
+//! `--tls`: a certificate and the authority that signed it, both made for one run.
 
+use std::error::Error;
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +15,8 @@ use rcgen::{
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use crate::failure::{Exit, Failure};
+
 /// Names of the emulator in its certificate, whatever its address.
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 /// Some clients refuse certificates that last longer than 398 days.
@@ -22,33 +25,33 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 type Stream = StreamOwned<ServerConnection, TcpStream>;
 
-/// A server's side of TLS, and the authority that its clients have to trust.
+/// The server side of TLS, and the authority that clients have to trust.
 pub(super) struct Tls {
     pub(super) authority_pem: String,
     config: Arc<ServerConfig>,
 }
 
 impl Tls {
-    pub(super) fn new(names: Vec<String>) -> Result<Self, String> {
-        let made =
-            |error: &dyn ToString| format!("cannot make a certificate: {}", error.to_string());
-        let authority = authority().map_err(|error| made(&error))?;
-        let key = KeyPair::generate().map_err(|error| made(&error))?;
+    pub(super) fn new(names: Vec<String>) -> Result<Self, Failure> {
+        Self::make(names)
+            .map_err(|error| Failure::usage(format!("cannot make a certificate: {error}")))
+    }
+
+    fn make(names: Vec<String>) -> Result<Self, Box<dyn Error>> {
+        let (authority, key) = (authority()?, KeyPair::generate()?);
         let names: Vec<String> = NAMES.map(str::to_owned).into_iter().chain(names).collect();
-        let mut server = params(names, "acs-identity emulator").map_err(|error| made(&error))?;
+        let mut server = params(names, "acs-identity emulator")?;
         server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        // Python from 3.13 on insists on it.
+        // Required by Python from 3.13 on.
         server.use_authority_key_identifier_extension = true;
-        let server = server.signed_by(&key, &authority).map_err(|error| made(&error))?;
+        let server = server.signed_by(&key, &authority)?;
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| made(&error))?
+            .with_safe_default_protocol_versions()?
             .with_no_client_auth()
-            .with_single_cert(vec![server.der().clone()], key)
-            .map_err(|error| made(&error))?;
+            .with_single_cert(vec![server.der().clone()], key)?;
         Ok(Self { authority_pem: authority.pem(), config: Arc::new(config) })
     }
 
@@ -82,15 +85,51 @@ fn params(names: Vec<String>, common_name: &str) -> Result<CertificateParams, rc
     Ok(params)
 }
 
-/// The same file for each run on this address, so that the variables that name it can stay.
-pub(super) fn default_file(address: &str) -> PathBuf {
-    let name = address.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "-");
-    std::env::temp_dir().join(format!("acs-emulator-{name}.pem"))
+/// The certificate of the authority in a file, which is removed at the end.
+pub(super) struct AuthorityFile {
+    path: PathBuf,
+    pem: String,
 }
 
-/// Writes a new file that its owner alone may write, whatever was there before: others might hold
-/// an old one open, or have put a link in its place.
-pub(super) fn write(path: &Path, pem: &str) -> io::Result<()> {
+impl AuthorityFile {
+    /// Writes the file. The default is the same for each run on this address, so that variables which
+    /// name it stay right.
+    pub(super) fn write(
+        path: Option<PathBuf>,
+        address: &str,
+        pem: String,
+    ) -> Result<Self, Failure> {
+        let name = address.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "-");
+        let path =
+            path.unwrap_or_else(|| std::env::temp_dir().join(format!("acs-emulator-{name}.pem")));
+        // Clients have a working directory of their own.
+        let written = write(&path, &pem).and_then(|()| std::path::absolute(&path));
+        let path = written.map_err(|error| {
+            let advice = "choose a file with --tls-authority";
+            let problem = format!("cannot write {}: {error}; {advice}", path.display());
+            Failure::new(Exit::Service, problem)
+        })?;
+        Ok(Self { path, pem })
+    }
+
+    /// The variables by which Python's requests, Node, and OpenSSL and others trust the file.
+    pub(super) fn variables(&self) -> [(&'static str, String); 3] {
+        ["REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"]
+            .map(|name| (name, self.path.display().to_string()))
+    }
+}
+
+impl Drop for AuthorityFile {
+    fn drop(&mut self) {
+        // The next run may have written its own already.
+        if fs::read(&self.path).is_ok_and(|pem| pem == self.pem.as_bytes()) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Writes a new file that only its owner may write. An old one might be open elsewhere, or be a link.
+fn write(path: &Path, pem: &str) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -104,10 +143,4 @@ pub(super) fn write(path: &Path, pem: &str) -> io::Result<()> {
     #[cfg(unix)]
     file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
     file.write_all(pem.as_bytes())
-}
-
-/// The variables by which Python with requests, Node, and OpenSSL with its likes trust the file.
-pub(super) fn settings(file: &Path) -> String {
-    let file = file.display();
-    format!("REQUESTS_CA_BUNDLE={file}\nNODE_EXTRA_CA_CERTS={file}\nSSL_CERT_FILE={file}\n")
 }

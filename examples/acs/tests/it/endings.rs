@@ -4,12 +4,12 @@
 use std::io::{BufRead as _, BufReader, pipe};
 use std::net::TcpListener;
 
-use acs_identity::emulator::{Emulator, Operation};
+use acs_identity::emulator::{Emulator, Fault, Operation};
 
 use super::*;
 
 #[test]
-fn a_reader_that_went_away_is_no_failure() {
+fn stdout_whose_reader_went_away_is_no_failure() {
     let emulator = Emulator::start().unwrap();
     let user = &create_users(&emulator, 1)[0];
     for words in [&["token", "issue", "-s", "voip", "-u", user][..], &["check"], &["--help"]] {
@@ -26,7 +26,7 @@ const NEW_USER: [&[&str]; 2] = [&["user", "create"], &["token", "issue", "-s", "
 
 #[cfg(unix)]
 #[test]
-fn a_new_user_is_not_lost_with_its_reader() {
+fn stdout_whose_reader_went_away_loses_no_new_user() {
     let emulator = Emulator::start().unwrap();
     for words in NEW_USER {
         let (reader, writer) = pipe().unwrap();
@@ -43,7 +43,7 @@ fn a_new_user_is_not_lost_with_its_reader() {
 }
 
 #[test]
-fn nobody_reading_stderr_does_not_hide_the_exit_code() {
+fn stderr_without_a_reader_does_not_hide_the_exit_code() {
     let (reader, writer) = pipe().unwrap();
     drop(reader);
     let ended = Running::of(tool().arg("check").stdout(Stdio::piped()).stderr(writer)).end();
@@ -56,7 +56,7 @@ fn nobody_reading_stderr_does_not_hide_the_exit_code() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_is_one_line_that_saves_the_id_of_a_new_user() {
+fn stdout_on_a_full_disk_is_one_line_that_saves_the_id_of_a_new_user() {
     let emulator = Emulator::start().unwrap();
     let full = |words: &[&str]| {
         let device = std::fs::File::options().write(true).open("/dev/full").unwrap();
@@ -79,10 +79,59 @@ fn a_full_disk_is_one_line_that_saves_the_id_of_a_new_user() {
     assert_eq!(emulator.users().len(), 2);
 }
 
-/// Also shows the pace: what is over the limit waits, and an interruption does not wait for it.
+/// Also shows the pace: what is over the limit waits, and a signal does not wait for it.
 #[cfg(unix)]
 #[test]
-fn an_interrupted_run_is_finished_by_the_next_with_the_same_file() {
+fn bulk_delete_after_a_signal_is_finished_by_the_next_run() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let (sender, deleted) = mpsc::channel();
+        let emulator = Emulator::builder()
+            .on_request(move |request| {
+                if request.operation() == Some(Operation::Delete) {
+                    let _ = sender.send(());
+                }
+            })
+            .start()
+            .unwrap();
+        let users = create_users(&emulator, 4);
+        let ids = File::new(&format!("interrupted-{signal}"), users.join("\n"));
+        let mut command = tool_for(&emulator);
+        command.args(["user", "delete", "--yes", "--from-file", &ids, "--rate", "2"]);
+        let running = Running::start(&mut command);
+        assert!((0..2).all(|_| deleted.recv_timeout(PATIENCE).is_ok()));
+        // Nothing to wait for: that nothing comes is the point.
+        assert!(deleted.recv_timeout(Duration::from_millis(300)).is_err());
+
+        send_signal(signal, &running.child);
+        let ended = running.end();
+        let lines: Vec<&str> = ended.stderr.lines().collect();
+        let [announced, waiting, finishing, summary] = lines[..] else { panic!("{ended:?}") };
+        assert_eq!(announced, "acs: 4 users at 2 in 30s: 30s or more");
+        assert_eq!(waiting, "acs: 2 of 4, next 2 in 30s");
+        assert_eq!(finishing, "acs: finishing what is under way; Ctrl-C again ends at once");
+        assert_eq!(summary, format!("acs: {ids}: 2 deleted, 2 left: interrupted"));
+        assert_eq!((ended.counts(), ended.code()), ([2, 0, 0, 0, 0, 2], Some(code)));
+        let left = emulator.users();
+        let mut recorded = std::fs::read_to_string(ids.record()).unwrap();
+        assert_eq!((left.len(), recorded.lines().count()), (2, 3));
+
+        // A line that was cut off hides nobody.
+        recorded.push_str(&left[0][..left[0].len() - 1]);
+        std::fs::write(ids.record(), recorded).unwrap();
+        let sent_before = emulator.request_count();
+        let again = acs(&emulator, &["user", "delete", "--yes", "--from-file", &ids]);
+        assert_eq!(again.stderr, format!("acs: {ids}: 2 deleted, 2 in the record\n"));
+        assert_eq!((again.code(), emulator.request_count() - sent_before), (Some(0), 2));
+        let recorded = std::fs::read_to_string(ids.record()).unwrap();
+        assert!(users.iter().all(|user| recorded.lines().any(|line| line == user)), "{recorded}");
+        assert!(emulator.users().is_empty());
+    }
+}
+
+/// systemd, Kubernetes and `timeout` send TERM in the middle of the requests.
+#[cfg(unix)]
+#[test]
+fn bulk_delete_records_what_was_under_way_at_a_signal() {
     let (sender, deleted) = mpsc::channel();
     let emulator = Emulator::builder()
         .on_request(move |request| {
@@ -92,82 +141,115 @@ fn an_interrupted_run_is_finished_by_the_next_with_the_same_file() {
         })
         .start()
         .unwrap();
-    let users = create_users(&emulator, 4);
-    let ids = File::new("interrupted", users.join("\n"));
+    let users = create_users(&emulator, 300);
+    // Deletes first, responds later.
+    emulator
+        .inject(Fault::delay(Duration::from_millis(200)).on(Operation::Delete).every(1).times(40));
+    let ids = File::new("under-way", users.join("\n"));
     let mut command = tool_for(&emulator);
-    command.args(["user", "delete", "--yes", "--from-file", &ids, "--rate", "2"]);
+    command.args(["user", "delete", "--yes", "--from-file", &ids]);
     let running = Running::start(&mut command);
-    assert!((0..2).all(|_| deleted.recv_timeout(PATIENCE).is_ok()));
-    // Nothing to wait for: that nothing comes is the point.
-    assert!(deleted.recv_timeout(Duration::from_millis(300)).is_err());
-
-    interrupt(&running.child);
+    assert!((0..12).all(|_| deleted.recv_timeout(PATIENCE).is_ok()));
+    send_signal("TERM", &running.child);
     let ended = running.end();
-    assert_eq!(
-        ended.stderr,
-        format!(
-            "acs: 4 users at 2 in 30s: 30s or more\n\
-             acs: finishing what is under way; Ctrl-C again ends at once\n\
-             acs: {ids}: 2 deleted, 2 left: interrupted\n"
-        )
-    );
-    assert_eq!((ended.stdout.as_str(), ended.code()), ("", Some(130)));
-    let left = emulator.users();
-    let mut recorded = std::fs::read_to_string(ids.record()).unwrap();
-    assert_eq!((left.len(), recorded.lines().count()), (2, 2));
+    assert_eq!(ended.code(), Some(143), "{ended:?}");
+    let recorded = std::fs::read_to_string(ids.record()).unwrap().lines().count() - 1;
+    assert_eq!(recorded, 300 - emulator.users().len());
+    assert!(recorded < 300);
+    let again = acs(&emulator, &["user", "delete", "--yes", "--strict", "--from-file", &ids]);
+    assert_eq!((again.code(), emulator.users().len()), (Some(0), 0), "{again:?}");
+}
 
-    // A line that was cut off hides nobody.
-    recorded.push_str(&left[0][..left[0].len() - 1]);
-    std::fs::write(ids.record(), recorded).unwrap();
-    let sent_before = emulator.request_count();
-    let again = acs(&emulator, &["user", "delete", "--yes", "--from-file", &ids]);
-    assert_eq!(again.stderr, format!("acs: {ids}: 2 deleted, 2 deleted before\n"));
-    assert_eq!((again.code(), emulator.request_count() - sent_before), (Some(0), 2));
-    let recorded = std::fs::read_to_string(ids.record()).unwrap();
-    assert!(users.iter().all(|user| recorded.lines().any(|line| line == user)), "{recorded}");
-    assert!(emulator.users().is_empty());
+/// A service that accepts connections and says nothing; the receiver gets the first.
+fn mute_service() -> (String, mpsc::Receiver<std::net::TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (sender, connected) = mpsc::channel();
+    thread::spawn(move || sender.send(listener.accept().unwrap().0));
+    (format!("endpoint=http://{address};accesskey=c2VjcmV0"), connected)
 }
 
 #[cfg(unix)]
 #[test]
-fn a_second_interruption_ends_at_once() {
-    // A service that says nothing.
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let (sender, connected) = mpsc::channel();
-    thread::spawn(move || sender.send(listener.accept()));
-    let ids = File::new("twice", "8:acs:a");
-    let mut command = tool();
-    command.args(["user", "delete", "--yes", "--from-file", &ids]).stderr(Stdio::piped());
-    command.env(QUICKSTART_VARIABLE, format!("endpoint=http://{address};accesskey=c2VjcmV0"));
-    let mut child = command.spawn().unwrap();
-    let stderr = BufReader::new(child.stderr.take().unwrap());
-    let (sender, lines) = mpsc::channel();
-    thread::spawn(move || {
-        stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
-    });
-    let mut running = Running { child, stdout: mpsc::channel().1, stderr: mpsc::channel().1 };
+fn bulk_delete_ends_at_once_after_a_second_signal() {
+    for (signals, code) in [(["INT", "INT"], 130), (["INT", "TERM"], 143)] {
+        let (settings, connected) = mute_service();
+        let ids = File::new(&format!("twice-{code}"), "8:acs:a");
+        let mut command = tool();
+        command.args(["user", "delete", "--yes", "--from-file", &ids]).stderr(Stdio::piped());
+        command.env(QUICKSTART_VARIABLE, settings);
+        let mut child = command.spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
+        let mut running = Running { child, stdout: mpsc::channel().1, stderr: mpsc::channel().1 };
 
-    let connection = connected.recv_timeout(PATIENCE).expect("a connection").unwrap();
-    interrupt(&running.child);
-    let finishing = "acs: finishing what is under way; Ctrl-C again ends at once";
-    assert_eq!(lines.recv_timeout(PATIENCE).unwrap(), finishing);
-    interrupt(&running.child);
-    assert_eq!(lines.recv_timeout(PATIENCE), Err(mpsc::RecvTimeoutError::Disconnected));
-    assert_eq!(running.child.wait().unwrap().code(), Some(130));
-    drop(connection);
+        let connection = connected.recv_timeout(PATIENCE).expect("a connection");
+        send_signal(signals[0], &running.child);
+        let finishing = "acs: finishing what is under way; Ctrl-C again ends at once";
+        assert_eq!(lines.recv_timeout(PATIENCE).unwrap(), finishing);
+        send_signal(signals[1], &running.child);
+        assert_eq!(lines.recv_timeout(PATIENCE), Err(mpsc::RecvTimeoutError::Disconnected));
+        assert_eq!(running.child.wait().unwrap().code(), Some(code));
+        drop(connection);
+    }
 }
 
 #[cfg(unix)]
-fn interrupt(child: &Child) {
+#[test]
+fn user_create_after_a_signal_says_that_a_user_may_exist() {
+    for (words, (signal, code)) in NEW_USER.into_iter().zip([("INT", 130), ("TERM", 143)]) {
+        let (settings, connected) = mute_service();
+        let running = Running::start(tool().args(words).env(QUICKSTART_VARIABLE, settings));
+        let connection = connected.recv_timeout(PATIENCE).expect("a connection");
+        send_signal(signal, &running.child);
+        running.end().assert_failed(
+            code,
+            "acs: interrupted: a user may have been created; its id is unknown, and running this again creates another",
+        );
+        drop(connection);
+    }
+}
+
+/// HUP keeps its default, which nohup changes.
+#[cfg(unix)]
+#[test]
+fn bulk_delete_under_nohup_survives_hup() {
+    let (sender, deleted) = mpsc::channel();
+    let emulator = Emulator::builder()
+        .on_request(move |request| {
+            if request.operation() == Some(Operation::Delete) {
+                let _ = sender.send(());
+            }
+        })
+        .start()
+        .unwrap();
+    let users = create_users(&emulator, 20);
+    emulator.inject(Fault::delay(Duration::from_millis(100)).on(Operation::Delete).every(1));
+    let ids = File::new("nohup", users.join("\n"));
+    let mut shell = Command::new("sh");
+    let ignoring = "trap '' HUP; exec \"$ACS\" user delete --yes --from-file \"$0\"";
+    shell.args(["-c", ignoring, &ids]).env("ACS", env!("CARGO_BIN_EXE_acs"));
+    let running = Running::start(shell.env(QUICKSTART_VARIABLE, emulator.connection_string()));
+    deleted.recv_timeout(PATIENCE).unwrap();
+    send_signal("HUP", &running.child);
+    assert_eq!(running.end().code(), Some(0));
+    assert!(emulator.users().is_empty());
+}
+
+#[cfg(unix)]
+fn send_signal(name: &str, child: &Child) {
     let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let signal = format!("-{name}");
+    assert!(Command::new("kill").args([&signal, &pid]).status().unwrap().success());
 }
 
 /// A shell that closes stdout gives the null device to whoever opens a file next.
 #[cfg(unix)]
 #[test]
-fn a_closed_stdout_loses_no_new_user() {
+fn stdout_that_is_closed_loses_no_new_user() {
     let emulator = Emulator::start().unwrap();
     for redirection in [">&-", ">/dev/null"] {
         let mut shell = Command::new("sh");
@@ -175,8 +257,9 @@ fn a_closed_stdout_loses_no_new_user() {
         shell.args(["-c", &script]).env("ACS", env!("CARGO_BIN_EXE_acs"));
         let ended = run(shell.env(QUICKSTART_VARIABLE, emulator.connection_string()));
         let user = emulator.users().pop().unwrap();
-        let told =
-            format!("acs: nobody reads stdout; the user {user} was created: use it or delete it\n");
+        let told = format!(
+            "acs: the id was not printed; the user {user} was created: use it or delete it\n"
+        );
         assert_eq!((ended.stderr, ended.status.code()), (told, Some(0)));
     }
 }

@@ -1,4 +1,4 @@
-//! What the service refuses, and with which exit code.
+//! Failures of single calls, and their exit codes.
 
 use acs_identity::emulator::{Emulator, Fault};
 
@@ -7,7 +7,7 @@ use super::*;
 const NOT_OWNED: &str = "the service responded with 401 IdentityNotOwned: Provided identity doesn't belong to the resource; the id belongs to another resource, was deleted or never existed; the key is not at fault";
 
 #[test]
-fn a_wrong_key_is_an_authentication_failure() {
+fn exit_code_of_a_wrong_key_is_3() {
     let emulator = Emulator::start().unwrap();
     let settings = format!("endpoint={};accesskey=d3Jvbmc=", emulator.endpoint());
     for words in [&["user", "create"][..], &["token", "issue", "-s", "voip"]] {
@@ -19,15 +19,35 @@ fn a_wrong_key_is_an_authentication_failure() {
     assert!(emulator.users().is_empty());
 }
 
+/// A status decides only if the service itself sent it: it has sent a 401 without a body.
 #[test]
-fn a_forbidden_request_is_an_authentication_failure() {
+fn exit_code_of_a_status_depends_on_who_sent_it() {
     let emulator = Emulator::start().unwrap();
-    emulator.inject(Fault::respond(403));
-    assert_eq!(acs(&emulator, &["user", "create"]).code(), Some(3));
+    let user = &create_users(&emulator, 1)[0];
+    let envelope = r#"{"error":{"code":"NotFound","message":"No such user."}}"#;
+    let page = "<html>no such page</html>";
+    let api_management = r#"{"statusCode":404,"message":"Resource not found"}"#;
+    for (fault, code) in [
+        (Fault::respond(404).body(envelope), 5),
+        (Fault::respond(404), 1),
+        (from_elsewhere(Fault::respond(404).body(page), true), 1),
+        (from_elsewhere(Fault::respond(404).body(api_management), false), 1),
+        (Fault::respond(401), 3),
+        (from_elsewhere(Fault::respond(401).body(page), true), 1),
+        (Fault::respond(403), 3),
+        (from_elsewhere(Fault::respond(403).body(page), false), 1),
+    ] {
+        for words in [&["token", "issue", "-s", "chat"][..], &["user", "delete", "-y"]] {
+            emulator.inject(fault.clone());
+            let ended = acs(&emulator, &[words, &["-u", user]].concat());
+            assert_eq!((&*ended.stdout, ended.code()), ("", Some(code)), "{ended:?}");
+        }
+    }
+    assert_eq!(emulator.users(), [user.as_str()]);
 }
 
 #[test]
-fn an_unknown_user_is_not_found() {
+fn exit_code_of_an_unknown_user_is_5() {
     let emulator = Emulator::start().unwrap();
     let user = "8:acs:11111111-2222-3333-4444-555555555555_66666666-7777-8888-9999-000000000000";
     for (words, operation) in [
@@ -38,12 +58,10 @@ fn an_unknown_user_is_not_found() {
         acs(&emulator, &[words, &["--user", user]].concat())
             .assert_failed(5, &format!("acs: {operation}: {NOT_OWNED}"));
     }
-    emulator.inject(Fault::respond(404));
-    assert_eq!(acs(&emulator, &["user", "delete", "-y", "-u", user]).code(), Some(5));
 }
 
 #[test]
-fn throttling_has_a_code_of_its_own() {
+fn exit_code_of_throttling_is_4() {
     let emulator = Emulator::start().unwrap();
     // Longer than the client is ready to wait.
     emulator.inject(Fault::respond(429).header("Retry-After", "600"));
@@ -54,7 +72,7 @@ fn throttling_has_a_code_of_its_own() {
 }
 
 #[test]
-fn what_the_service_refuses_otherwise_is_its_failure() {
+fn exit_code_of_other_failures_is_1() {
     let emulator = Emulator::start().unwrap();
     emulator.inject(Fault::respond(400));
     assert_eq!(acs(&emulator, &["user", "create"]).code(), Some(1));
@@ -63,17 +81,44 @@ fn what_the_service_refuses_otherwise_is_its_failure() {
 }
 
 #[test]
-fn a_value_that_the_service_refuses_is_wrong_usage() {
+fn exit_code_of_a_value_that_the_service_rejects_is_2() {
     let emulator = Emulator::start().unwrap();
-    let ended = acs(&emulator, &["token", "issue", "-s", "voice"]);
+    let id = "11111111-2222-3333-4444-555555555555";
+    emulator.accept_teams_token("eyJ.teams", id, id);
+    let words = ["token", "exchange", "--teams-token", "eyJ.teams", "--client", "a"];
+    let ended = acs(&emulator, &[&words[..], &["--teams-user", id]].concat());
     assert_eq!((ended.stdout.as_str(), ended.code()), ("", Some(2)), "{ended:?}");
-    let problem = "acs: create_user_and_token: the service responded with 400 ValidationError: ";
+    let problem =
+        "acs: exchange_teams_user_token: the service responded with 400 ValidationError: ";
     assert!(ended.stderr.starts_with(problem), "{ended:?}");
     assert_eq!(emulator.request_count(), 1);
+    for lifetime in ["59m", "25h"] {
+        let ended = acs(&emulator, &["token", "issue", "-s", "voip", "--expires-in", lifetime]);
+        assert!(ended.stderr.contains("; expires_in takes 60 minutes to 24 hours ["), "{ended:?}");
+        assert_eq!(ended.code(), Some(2));
+    }
+    assert!(emulator.users().is_empty());
+}
+
+/// Half a minute without a word looks as if the program hangs.
+#[test]
+fn wait_of_two_seconds_is_reported_with_its_reason() {
+    let emulator = Emulator::start().unwrap();
+    let throttled = || Fault::respond(429).header("retry-after-ms", "2000");
+    emulator.inject(throttled());
+    let ended = acs(&emulator, &["user", "create", "-o", "tsv"]);
+    let problem = "acs: next attempt in 2s: create_user: the service responded with 429 ";
+    assert!(ended.stderr.starts_with(problem), "{ended:?}");
+    assert_eq!((ended.stderr.lines().count(), ended.code()), (1, Some(0)));
+    // Nor is a shorter one, or any with -q.
+    emulator.inject(Fault::respond(429).header("retry-after-ms", "900"));
+    assert_eq!(acs(&emulator, &["user", "create"]).stderr, "");
+    emulator.inject(throttled());
+    assert_eq!(acs(&emulator, &["user", "create", "-q"]).stderr, "");
 }
 
 #[test]
-fn a_teams_token_that_is_refused_is_not_repeated() {
+fn teams_token_that_is_rejected_is_not_repeated() {
     let emulator = Emulator::start().unwrap();
     let client = "11111111-2222-3333-4444-555555555555";
     let arguments = ["token", "exchange", "--client", client, "--teams-user", client];
@@ -83,7 +128,7 @@ fn a_teams_token_that_is_refused_is_not_repeated() {
 }
 
 #[test]
-fn several_users_are_all_tried_and_the_worst_failure_counts() {
+fn delete_of_several_users_tries_all_and_the_worst_failure_counts() {
     let emulator = Emulator::start().unwrap();
     let users = create_users(&emulator, 2);
     let arguments = ["user", "delete", "-y", "-u", &users[0], "8:acs:unknown", &users[1]];
@@ -103,7 +148,7 @@ fn several_users_are_all_tried_and_the_worst_failure_counts() {
 }
 
 #[test]
-fn an_id_that_is_named_twice_is_deleted_once() {
+fn delete_of_an_id_that_is_named_twice_is_one_request() {
     let emulator = Emulator::start().unwrap();
     let [user, other] = &create_users(&emulator, 2)[..] else { unreachable!() };
     let sent_before = emulator.request_count();

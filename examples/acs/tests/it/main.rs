@@ -17,9 +17,11 @@ use std::thread;
 use std::time::Duration;
 
 use acs_identity::CommunicationIdentityClient;
-use acs_identity::emulator::Emulator;
+use acs_identity::emulator::{Emulator, Fault};
+use serde_json::Value;
 
 mod bulk;
+mod commands;
 mod emulator;
 mod endings;
 mod failures;
@@ -27,7 +29,6 @@ mod from_file;
 mod settings;
 mod tls;
 mod usage;
-mod words;
 
 const QUICKSTART_VARIABLE: &str = "COMMUNICATION_SERVICES_CONNECTION_STRING";
 const AZ_VARIABLE: &str = "AZURE_COMMUNICATION_CONNECTION_STRING";
@@ -83,6 +84,13 @@ impl Ended {
     /// The lines of stderr, up to what differs each time.
     fn problems(&self) -> Vec<&str> {
         self.stderr.lines().map(|line| line.split(" [host ").next().unwrap()).collect()
+    }
+
+    /// The counts of a bulk deletion: deleted, recorded, gone, unknown, failed and left.
+    fn counts(&self) -> [u64; 6] {
+        let json: Value = serde_json::from_str(&self.stdout).unwrap_or_else(|_| panic!("{self:?}"));
+        ["deleted", "recorded", "gone", "unknown", "failed", "left"]
+            .map(|name| json[name].as_u64().unwrap())
     }
 
     /// Succeeded, and said nothing but this.
@@ -195,8 +203,14 @@ impl Drop for File {
 /// What `user create` prints.
 fn printed_as_az_does(user: &str) -> String {
     format!(
-        "{{\n  \"kind\": \"communication_user\",\n  \"properties\": {{\n    \"id\": \"{user}\"\n  }},\n  \"rawId\": \"{user}\"\n}}\n"
+        "{{\n  \"properties\": {{\n    \"id\": \"{user}\"\n  }},\n  \"rawId\": \"{user}\"\n}}\n"
     )
+}
+
+/// Makes a fault the page of something in front of the service, which lacks its headers.
+fn from_elsewhere(fault: Fault, has_azure_ref: bool) -> Fault {
+    let fault = fault.header("MS-CV", "");
+    if has_azure_ref { fault } else { fault.header("X-Azure-Ref", "") }
 }
 
 fn with_stdin(mut command: Command, file: &File) -> Command {

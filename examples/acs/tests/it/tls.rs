@@ -49,7 +49,7 @@ fn serve(connections: usize) -> (u16, String) {
 }
 
 #[test]
-fn certificates_of_a_file_are_trusted() {
+fn ca_file_is_trusted() {
     let (port, pem) = serve(2);
     let file = File::new("roots", pem);
     let settings = format!("endpoint=https://localhost:{port};accesskey=c2VjcmV0");
@@ -64,7 +64,7 @@ fn certificates_of_a_file_are_trusted() {
 }
 
 #[test]
-fn an_unknown_issuer_is_called_so() {
+fn tls_with_an_unknown_issuer_names_the_remedy() {
     let (port, pem) = serve(100);
     let settings = format!("endpoint=https://localhost:{port};accesskey=c2VjcmV0");
     let remedy = "trust a private authority with root_certificates or Tls::PlatformVerifier (acs: --ca-file)";

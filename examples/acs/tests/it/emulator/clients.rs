@@ -6,7 +6,7 @@ use super::*;
 /// Installs each client from its registry the first time, into `target/tmp/clients`.
 #[test]
 #[ignore = "needs Python, Node and their registries: cargo test -p acs-identity-cli -- --ignored quickstarts --nocapture"]
-fn the_quickstarts_of_official_clients_run() {
+fn quickstarts_of_official_clients_run() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/run");
     let folder = concat!(env!("CARGO_TARGET_TMPDIR"), "/clients");
     let status = Command::new("bash").args([script, env!("CARGO_BIN_EXE_acs"), folder]).status();

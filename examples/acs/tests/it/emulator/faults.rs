@@ -7,7 +7,7 @@ use acs_identity::{Error, ErrorKind};
 use super::*;
 
 #[test]
-fn fails_as_it_was_told() {
+fn faults_strike_as_they_are_written() {
     let faults = "create:429=7s*2 create:503=250ms issue:truncate issue:stall*1 \
                   revoke:500%2*2 revoke:delay=300ms exchange:404 delete:drop delete:drop-after delete:stall-body *:delay=100ms exchange:drip=300ms";
     let mut arguments = vec!["--throttling"];
@@ -56,31 +56,15 @@ fn fails_as_it_was_told() {
     assert_eq!(client.delete_user(&user).unwrap_err().code(), Some("IdentityNotOwned"));
 }
 
+/// The state of the start includes its faults.
 #[test]
-fn explains_how_a_fault_is_written() {
-    for (spec, problem) in [
-        ("issue", "there is no colon"),
-        ("isue:429", "\"isue\" is no operation"),
-        ("issue:", "\"\" is not a failure"),
-        ("issue:dorp", "\"dorp\" is not a failure"),
-        ("issue:429x3", "\"429x3\" is not a failure"),
-        ("issue:199", "\"199\" is not a failure"),
-        ("issue:600", "\"600\" is not a failure"),
-        ("issue:delay", "\"delay\" is not a failure"),
-        ("issue:drop=2s", "\"drop=2s\" is not a failure"),
-        ("issue:delay=2", "\"2\" is not a time"),
-        ("issue:delay=s", "\"s\" is not a time"),
-        ("issue:delay=3601s", "\"3601s\" is not a time"),
-        ("issue:429*", "\"*\" has no number from 1"),
-        ("issue:429%+x", "\"%+x\" has no number from 1"),
-        ("issue:429*0", "\"*0\" has no number from 1"),
-        ("issue:429%%2", "\"%\" has no number from 1"),
-        ("issue:429*2*3", "\"*2\" is the second of its sort"),
-    ] {
-        let (code, stderr) = refused(&["--fault", spec]);
-        assert_eq!(code, Some(2), "{spec}");
-        let start = format!("acs emulator: --fault {spec}: {problem}\n\nSPEC is OPERATION:FAILURE");
-        assert!(stderr.starts_with(&start), "{stderr}");
-        assert!(stderr.contains("drop-after   do what was asked"), "{stderr}");
+fn faults_strike_again_after_a_reset() {
+    let program = Program::start(&["--fault", "create:503"]);
+    let client = program.client(PATIENCE);
+    for _ in 0..2 {
+        assert_eq!(client.create_user().unwrap_err().status(), Some(503));
+        client.create_user().unwrap();
+        let url = format!("{}/emulator/reset", program.endpoint());
+        ureq::post(url).send_empty().unwrap();
     }
 }

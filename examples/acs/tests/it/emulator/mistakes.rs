@@ -53,7 +53,7 @@ fn assert_named(log: Vec<(String, Option<String>)>, expected: &[(&str, &str)]) {
 }
 
 #[test]
-fn of_bash_and_openssl_are_named() {
+fn mistakes_of_bash_and_openssl_are_named() {
     let tools: &[&[&str]] = &[
         &["bash", "-c", "((BASH_VERSINFO[0] >= 4)) && : </dev/null && type base64 od sed"],
         &["openssl", "version"],
@@ -62,16 +62,16 @@ fn of_bash_and_openssl_are_named() {
     let key_as_text = "match: the access key was not decoded from base64; the string";
     let expected = [
         ("echo", "(bash's echo does both; use printf)"),
-        ("echo-n", "a backslash and an n were signed in place of line feeds (in bash, use"),
+        ("echo-n", "a backslash and an n were signed instead of line feeds (in bash, use"),
         ("here-string", "match: a line feed was signed after the last line; the string"),
-        ("crlf", "match: the lines were ended with CR LF in place of LF"),
+        ("crlf", "match: the lines were ended with CR LF instead of LF"),
         ("no-query", "match: the query was not signed; the string"),
-        ("url", "match: the whole URL was signed in place of the path; the string"),
+        ("url", "match: the whole URL was signed instead of the path; the string"),
         ("lower-case-verb", "match: the verb was signed in lower case; the string"),
         ("lower-case-date", "match: the date was signed in lower case; the string"),
         ("scheme", "match: the host was signed with a scheme; the string"),
         ("localhost", "match: the host signed was localhost:"),
-        ("spaces", "hash were joined with semicolons and spaces in place of semicolons; the"),
+        ("spaces", "hash were joined with semicolons and spaces instead of semicolons; the"),
         ("signed-hex", "match: the hash was signed in hexadecimal; the string"),
         ("key-as-text", key_as_text),
         ("key-as-text-with-echo", "not decoded from base64, and a backslash and an n were signed"),
@@ -89,20 +89,20 @@ fn of_bash_and_openssl_are_named() {
 }
 
 #[test]
-fn of_python_are_named() {
+fn mistakes_of_python_are_named() {
     let Some(log) = log_of("mistakes.py", HIGH_KEY, &[&["python3", "--version"]]) else { return };
     let expected = [
-        ("raw-string", "match: a backslash and an n were signed in place of line feeds"),
+        ("raw-string", "match: a backslash and an n were signed instead of line feeds"),
         ("decoded-path", "match: the path was signed decoded but sent encoded; the string"),
         ("hash-first", "match: the hash was signed before the host; the string"),
         ("other-verb", "match: the verb signed was GET, not POST; the string"),
-        ("all-line-feeds", "hash were joined with line feeds in place of semicolons; the"),
+        ("all-line-feeds", "hash were joined with line feeds instead of semicolons; the"),
         ("other-host-without-port", "match: the host signed was localhost, but the Host header is"),
         ("date-taken-twice", "match: the date was taken twice, once to sign it and once to send"),
         ("iso-date-signed", "match: the date was signed in the form of ISO 8601; the string"),
-        ("utc-for-gmt", "match: the date was signed with UTC in place of GMT; the string"),
+        ("utc-for-gmt", "match: the date was signed with UTC instead of GMT; the string"),
         ("hash-of-nothing", "match: the hash of an empty body was signed; the string"),
-        ("body-for-hash", "match: the body was signed in place of its hash; the string"),
+        ("body-for-hash", "match: the body was signed instead of its hash; the string"),
         (
             "another-host-entirely",
             "differs (to learn which, send yours in base64 as x-ms-hmac-string-to-sign-base64)",
@@ -113,7 +113,7 @@ fn of_python_are_named() {
         ("hexdigest", "not the base64 of 32 bytes: that is hexadecimal"),
         ("base64-of-hexdigest", "of 32 bytes: that is the base64 of hexadecimal digits"),
         ("bytes-as-text", ": that is how Python prints bytes: decode them to text"),
-        ("urlsafe", ": that is base64url, with - and _ in place of + and /"),
+        ("urlsafe", ": that is base64url, with - and _ instead of + and /"),
         ("no-padding", ": the = at its end is missing"),
         ("hash-of-other-spaces", ": the JSON was hashed with other spaces than it was sent with"),
         ("hash-of-no-spaces", ": the JSON was hashed with other spaces than it was sent with"),

@@ -8,6 +8,7 @@ use acs_identity::{ConnectionString, RetryPolicy, ureq};
 use super::*;
 
 mod clients;
+mod ending;
 mod faults;
 mod mistakes;
 mod program;

@@ -56,7 +56,7 @@ impl Drop for Secure {
 }
 
 #[test]
-fn it_has_a_certificate_for_this_machine() {
+fn tls_has_a_certificate_for_this_machine() {
     let program = Secure::start(&["--tls"]);
     assert!(program.connection_string().starts_with("endpoint=https://127.0.0.1:"));
     for host in ["127.0.0.1", "localhost"] {
@@ -71,7 +71,7 @@ fn it_has_a_certificate_for_this_machine() {
 
 #[cfg(unix)]
 #[test]
-fn only_its_owner_may_write_the_authority() {
+fn tls_authority_may_be_written_by_its_owner_only() {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     let folder = std::env::temp_dir().join(format!("acs-emulator-test-{}", std::process::id()));
@@ -90,7 +90,7 @@ fn only_its_owner_may_write_the_authority() {
 
     let ended = run(emulator().arg(format!("--tls-authority={}", folder.display())));
     let stderr = &ended.stderr;
-    assert!(stderr.starts_with(&format!("acs emulator: cannot write {}: ", folder.display())));
+    assert!(stderr.starts_with(&format!("acs: cannot write {}: ", folder.display())));
     assert!(stderr.ends_with("; choose a file with --tls-authority\n"), "{stderr}");
     assert_eq!((ended.code(), ended.stdout.as_str()), (Some(1), ""));
     drop(program);
