@@ -16,6 +16,9 @@ use super::service::{Service, Settings, SharedKey};
 use super::state::{Observer, State};
 use super::{Emulator, Fault, RecordedRequest};
 
+/// Caps the lifetime of tokens: `expiresOn` has four digits for the year.
+const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// Configures an [`Emulator`].
 ///
 /// # Examples
@@ -84,7 +87,7 @@ impl EmulatorBuilder {
         self
     }
 
-    /// Issues all tokens for this time, whatever lifetime a request asks for.
+    /// Issues all tokens for this time, at most 100 years, whatever lifetime a request asks for.
     ///
     /// With two seconds, a test sees a token expire and be renewed in real time.
     ///
@@ -106,7 +109,7 @@ impl EmulatorBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn token_lifetime(mut self, lifetime: Duration) -> Self {
-        self.settings.token_lifetime = Some(lifetime);
+        self.settings.token_lifetime = Some(lifetime.min(CENTURY));
         self
     }
 
