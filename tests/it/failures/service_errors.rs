@@ -258,6 +258,13 @@ fn service_error_for_a_401_403_or_404_gives_advice() {
             "the service responded with 403 Forbidden; check the resource's role assignments and network rules, and any gateway or proxy in between".to_owned(),
         ),
         (
+            403,
+            r#"{"error":{"code":"Forbidden","message":"Not this network."}}"#,
+            Some("Forbidden"),
+            Some("Not this network."),
+            "the service responded with 403 Forbidden: Not this network; check the resource's role assignments and network rules".to_owned(),
+        ),
+        (
             404,
             "",
             None,

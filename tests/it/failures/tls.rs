@@ -154,6 +154,13 @@ fn tls_handshake_that_fails_sends_nothing() {
                 let has_body = matches!(operation, Operation::Create | Operation::Issue);
                 assert!(!error.is_in_doubt() || !has_body, "{name}: {error}");
                 let text = problem(&error);
+                let consequence = match error.is_in_doubt() {
+                    true => {
+                        "; the service may have processed the request; repeating it does no harm"
+                    }
+                    false => "; nothing was sent",
+                };
+                assert!(text.contains(consequence), "{name}: {error}");
                 let (_, text) = text.split_once(": ").unwrap();
                 texts.insert(text.split_once(';').unwrap().0.to_owned());
             }
