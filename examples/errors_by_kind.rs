@@ -88,11 +88,11 @@ fn report(what: &str, result: Result<(), Error>) -> io::Result<()> {
 
 fn what_to_do(error: &Error) -> String {
     if let Some(id) = error.created_user_id() {
-        return format!("use or delete {id}: nobody else knows that it exists");
+        return format!("use or delete {id}: it is stored nowhere else");
     }
     // The service may have done it all the same. Anything but creating a user may simply be repeated.
     if error.is_in_doubt() {
-        return "there may be a user now whose id nobody knows".to_owned();
+        return "a user may have been created; its id is unknown".to_owned();
     }
     let what = match (error.kind(), error.status(), error.code()) {
         (ErrorKind::InvalidInput, ..) => "correct the settings; nothing was sent",

@@ -21,7 +21,7 @@
 use std::env;
 use std::error::Error;
 use std::fs;
-use std::time::Duration;
+use std::process::ExitCode;
 
 use acs_identity::CommunicationIdentityClient;
 use acs_identity::emulator::Emulator;
@@ -30,16 +30,19 @@ use acs_identity::ureq::{Agent, Proxy};
 
 const VARIABLE: &str = "COMMUNICATION_SERVICES_CONNECTION_STRING";
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tls_roots_and_proxy: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1);
-    // With these settings, which are the client's defaults, it uses the agent as it is. Without them, it
-    // sets them on every request, and ureq resumes no TLS session.
-    let mut config = Agent::config_builder()
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .timeout_connect(Some(Duration::from_secs(10)))
-        .timeout_recv_response(Some(Duration::from_secs(30)))
-        .timeout_recv_body(Some(Duration::from_secs(30)));
+    let mut config = Agent::config_builder();
     if let Some(file) = arguments.next() {
         let tls = TlsConfig::builder().root_certs(roots(&file)?).build();
         config = config.tls_config(tls);

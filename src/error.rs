@@ -95,6 +95,11 @@ impl Error {
         self.inner.kind
     }
 
+    /// Returns the name of the client's method that failed, such as `create_user`.
+    pub fn operation(&self) -> Option<&'static str> {
+        self.call().map(CallReport::operation)
+    }
+
     /// Returns the HTTP status of the last attempt, if it got a response.
     pub fn status(&self) -> Option<u16> {
         self.call()?.status()

@@ -42,7 +42,11 @@ pub(crate) fn print_error(
     error: &clap::Error,
     arguments: &[OsString],
 ) -> Result<ExitCode, Failure> {
-    let text = without_secrets(error, arguments);
+    let mut text = without_secrets(error, arguments);
+    if text.contains("[-- <COMMAND>...]") && text.contains(&format!("argument {NOT_REPEATED}")) {
+        let tip = "  tip: the command to run goes after --: acs emulator -- COMMAND\n\nUsage:";
+        text = text.replacen("Usage:", tip, 1);
+    }
     if error.use_stderr() {
         output::write_stderr(&text);
         return Ok(Exit::Usage.into());

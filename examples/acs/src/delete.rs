@@ -38,7 +38,7 @@ pub(crate) fn command() -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .conflicts_with("user")
                 .help("Record deleted ids here, and skip those recorded [default: FILE.done]"),
-            flag("strict").conflicts_with("user").help("Fail if the service does not know an id"),
+            flag("strict").conflicts_with("user").help("With --from-file: fail if the service does not know an id"),
             option("rate", "N")
                 .value_parser(value_parser!(u16).range(1..))
                 .default_value("500")

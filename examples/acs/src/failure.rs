@@ -36,12 +36,9 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let mut message = format!("{error:#}");
-        if let Some(user) = error.created_user_id() {
-            message.push_str(&created(user));
-        }
         // The text of a cause may have several lines.
-        Self::new(Exit::of(&error), message.replace(['\r', '\n'], " "))
+        let message = format!("{error:#}").replace(['\r', '\n'], " ");
+        Self::new(Exit::of(&error), message)
     }
 }
 

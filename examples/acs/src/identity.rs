@@ -27,6 +27,7 @@ pub(crate) fn token_commands() -> [Command; 3] {
         option("scope", "SCOPE")
             .short('s')
             .num_args(1..)
+            .value_delimiter(',')
             .action(ArgAction::Append)
             .required(true)
             .value_parser(PossibleValuesParser::new(SCOPES))

@@ -215,9 +215,9 @@ fn connection_string_from_env() -> Result<(String, &'static str), Failure> {
         Some(name) => format!(
             "{name} is empty (in CI, the secret may be missing or withheld from forks): set it, or give --connection-string"
         ),
-        None => {
-            format!("no connection string: give --connection-string, or set {first} or {second}")
-        }
+        None => format!(
+            "no connection string: copy it from the portal's Keys page, and set {first} or {second}, or give --connection-string"
+        ),
     }))
 }
 

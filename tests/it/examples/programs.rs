@@ -57,10 +57,10 @@ a wrong key: check the key
 nobody there: check endpoint, network and proxy; nothing was sent
 no bearer token: log in again, or see what the source of tokens says; nothing was sent
 too many requests: try again in 30 s
-a service that is down: there may be a user now whose id nobody knows
-a service that says nothing: there may be a user now whose id nobody knows
-a connection that breaks: there may be a user now whose id nobody knows
-a user without a token: use or delete 8:acs:guest: nobody else knows that it exists
+a service that is down: a user may have been created; its id is unknown
+a service that says nothing: a user may have been created; its id is unknown
+a connection that breaks: a user may have been created; its id is unknown
+a user without a token: use or delete 8:acs:guest: it is stored nowhere else
 ";
     let shown = outcome("errors_by_kind", &[], None).unwrap();
     let lines: Vec<&str> = shown.lines().collect();

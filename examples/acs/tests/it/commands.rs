@@ -153,9 +153,10 @@ fn token_issue() {
     assert!(emulator.is_token_valid(&token.0));
     assert_eq!(last_body(&emulator), json!({"scopes": ["chat", "voip"], "expiresInMinutes": 90}));
 
-    let issued = acs(&emulator, &["token", "issue", "-s", "chat", "-s", "voip.join", "-u", user]);
+    let issued =
+        acs(&emulator, &["token", "issue", "-s", "chat", "-s", "voip.join,voip", "-u", user]);
     assert!(emulator.is_token_valid(&printed_token(&issued).0));
-    assert_eq!(last_body(&emulator), json!({"scopes": ["chat", "voip.join"]}));
+    assert_eq!(last_body(&emulator), json!({"scopes": ["chat", "voip.join", "voip"]}));
     assert_eq!(emulator.users(), [user.as_str()]);
 }
 

@@ -36,7 +36,7 @@ fn settings_are_read_from_the_flag_then_from_the_variables() {
     }
     check(None, "unset", "unset").assert_failed(
         2,
-        "acs: no connection string: give --connection-string, or set COMMUNICATION_SERVICES_CONNECTION_STRING or AZURE_COMMUNICATION_CONNECTION_STRING",
+        "acs: no connection string: copy it from the portal's Keys page, and set COMMUNICATION_SERVICES_CONNECTION_STRING or AZURE_COMMUNICATION_CONNECTION_STRING, or give --connection-string",
     );
     // The secret of a fork's pull request.
     let empty = "is empty (in CI, the secret may be missing or withheld from forks): set it, or give --connection-string";

@@ -231,6 +231,8 @@ fn options_that_are_malformed_are_rejected_without_repeating_a_key() {
         let (code, stderr) = refused(arguments);
         assert!(!stderr.contains("CANARY"), "{stderr}");
         assert_eq!((code, stderr.lines().next()), (Some(2), Some(message)), "{stderr}");
+        let tip = "\n  tip: the command to run goes after --: acs emulator -- COMMAND\n";
+        assert_eq!(stderr.contains(tip), message == stray, "{stderr}");
     }
 }
 
