@@ -6,7 +6,7 @@
 //!
 //! An agent is only needed for a proxy that is not in `HTTPS_PROXY`. For certificates alone,
 //! `root_certificates` on the builder is enough. Without arguments, the agent trusts Mozilla's roots
-//! and uses the proxy of the environment, as a client without an agent does.
+//! and uses the proxy of the environment, which ureq reads by rules of its own.
 //!
 //! Uses the resource whose connection string is in `COMMUNICATION_SERVICES_CONNECTION_STRING`. If the
 //! variable is not set, it starts a local service and uses that.

@@ -110,8 +110,8 @@ impl Error {
         self.inner.code.as_deref()
     }
 
-    /// Returns the service's message, shortened to 200 characters. Anything that may be a key or a token
-    /// (40 characters or more without a space) is redacted; user ids are not.
+    /// Returns the service's message, shortened to 200 characters. Anything with the form of a key or a
+    /// token (40 characters or more of base64) is redacted; user ids are not.
     pub fn message(&self) -> Option<&str> {
         self.inner.message.as_deref()
     }

@@ -49,11 +49,11 @@
 //!
 //! # Environment
 //!
-//! A client for an https endpoint reads the proxy when it is built, as curl, Python and Go do:
-//! `https_proxy` or `HTTPS_PROXY`, otherwise `all_proxy` or `ALL_PROXY`. An empty variable counts as unset.
-//! The hosts in `no_proxy` or `NO_PROXY` are exempt: a list separated by commas, in which each name
-//! matches itself and every name below it, with an optional port, and `*` matches all. Loopback hosts
-//! never use a proxy. With `Tls::PlatformVerifier` and `Tls::NativeTls`, `SSL_CERT_FILE` and
+//! A client for an https endpoint reads the proxy when it is built, by the rules that curl, Python and Go
+//! share: `https_proxy` or `HTTPS_PROXY`, otherwise `all_proxy` or `ALL_PROXY`. An empty variable counts as
+//! unset. The hosts in `no_proxy` or `NO_PROXY` are exempt: a list separated by commas or spaces, in which
+//! each name matches itself and every name below it, with an optional port, and `*` matches all. A proxy
+//! without a port is at 80, or at 443 if its scheme is https. Loopback hosts never use a proxy. With `Tls::PlatformVerifier` and `Tls::NativeTls`, `SSL_CERT_FILE` and
 //! `SSL_CERT_DIR` are honored on Linux. The crate reads no other environment variables.
 //!
 //! # Errors, retries and deadlines
@@ -73,7 +73,8 @@
 //! - An [`AccessKey`] is decoded when it is parsed. Only keyed HMAC state is kept, and wiped from memory on
 //!   drop. Wiping the string you parsed is up to you.
 //! - Untrusted text is sanitized before it goes into an error: control characters are removed, and anything
-//!   that may be a key or a token (40 characters or more without a space, other than a user id) is redacted.
+//!   with the form of a key or a token (40 characters or more of base64 or an escape, other than a user id
+//!   or a plain URL) is redacted.
 //!   If a server echoes a secret split into short pieces, those pieces are not recognized and do appear in
 //!   the error. The causes of errors are not sanitized: what your own closure for
 //!   [bearer tokens](Credential::bearer) says, and the names in an untrusted certificate.

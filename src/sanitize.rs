@@ -37,23 +37,28 @@ pub(crate) fn sanitize(text: &str) -> String {
 }
 
 /// Whether a character could break a line or disguise a text: control characters, line and paragraph
-/// separators, and text-direction marks.
+/// separators, text-direction marks, and what has no width.
 pub(crate) fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(
             c,
             '\u{ad}'
+                | '\u{34f}'
                 | '\u{61c}'
+                | '\u{180e}'
                 | '\u{200b}'..='\u{200f}'
                 | '\u{2028}'..='\u{202e}'
                 | '\u{2060}'..='\u{206f}'
+                | '\u{fe00}'..='\u{fe0f}'
                 | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e0fff}'
         )
 }
 
 /// The characters of base64, and those that escape others in JSON, URLs and HTML.
 fn is_secret_char(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "+/=-_.\\%&#;".contains(c)
+    c.is_ascii_alphanumeric() || "+/=-_.~\\%&#;".contains(c)
 }
 
 /// Whether it is the part of a user id after `8:acs:`, perhaps at the end of a sentence or in a path.

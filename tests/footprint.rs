@@ -84,6 +84,32 @@ fn allocations_of_a_signature_stay_within_the_limit() {
     assert_eq!(hashing.allocations, 0, "the measurement itself allocates");
 }
 
+/// As a tree, the largest body of an error would take a hundred times its size.
+#[test]
+fn allocations_for_the_body_of_an_error_do_not_grow_with_it() {
+    let body = format!("[{}]", vec!["{\"\":0}"; 10_000].join(","));
+    let head = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length";
+    let response = format!("{head}: {}\r\n\r\n{body}", body.len());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            // The head and the body of the request, which may arrive separately.
+            let (mut request, mut buffer) = (Vec::new(), [0; 4096]);
+            while !request.ends_with(b"{}") {
+                let count = stream.read(&mut buffer).unwrap();
+                request.extend(&buffer[..count]);
+            }
+            stream.write_all(response.as_bytes()).unwrap();
+        }
+    });
+    let key: AccessKey = "c2VjcmV0".parse().unwrap();
+    let client = CommunicationIdentityClient::new(&endpoint, key).unwrap();
+    let failed = count(|| assert_eq!(client.create_user().unwrap_err().status(), Some(400)));
+    assert!(failed.allocations < 200, "{failed:?}");
+}
+
 /// Otherwise the other counts and the ratios of `cargo bench` would compare different work.
 #[test]
 fn bare_request_equals_the_request_of_the_client() {

@@ -83,9 +83,9 @@ impl Credential {
     /// [page on Entra ID](crate::guide::entra) has functions that need no Azure crate.
     ///
     /// The first call fetches a token, which is kept until five minutes before it expires. Threads that
-    /// need one at the same time share one fetch. If fetching fails, the old token is used for as long
-    /// as it is valid. After a 401 that is not about the user's id or a Teams user's token, a new token
-    /// is fetched and the request is sent once more.
+    /// need one at the same time share one fetch; one that fails is repeated by the next of them, and the
+    /// old token is used for as long as it is valid. After a 401 that is not about the user's id or a
+    /// Teams user's token, a new token is fetched and the request is sent once more.
     ///
     /// The client does not limit how long fetching takes: set a timeout of your own. The function must
     /// not use a client with this same credential: it would deadlock until the deadline of the call.
@@ -151,9 +151,9 @@ impl Bearer {
         max_wait: Duration,
     ) -> Result<HeaderValue, Error> {
         self.cache.get(&now, max_wait, || self.fetch(&now)).unwrap_or_else(|| {
-            Err(credential_error(
-                "another thread is still fetching the bearer token, so the request was not sent",
-            ))
+            let mut error = credential_error("another thread is still fetching the bearer token");
+            error.inner.is_transient = true;
+            Err(error)
         })
     }
 
@@ -163,11 +163,10 @@ impl Bearer {
     }
 
     fn fetch(&self, now: impl Fn() -> SystemTime) -> Result<(HeaderValue, SystemTime), Error> {
-        const MALFORMED: &str = "the bearer token that was fetched is empty, longer than 16 KiB or has characters that are not allowed in a token, so the request was not sent: check for a line break around it";
+        const MALFORMED: &str = "the bearer token that was fetched is empty, longer than 16 KiB or has characters that are not allowed in a token: check for a line break around it";
 
         let BearerToken { token, expires_on } = (self.fetch)(SCOPE).map_err(|cause| {
-            credential_error("could not obtain a bearer token, so the request was not sent")
-                .with_source(cause)
+            credential_error("could not obtain a bearer token").with_source(cause)
         })?;
         // Checked before it is kept: one that cannot be sent would fail every call until it expires.
         if token.is_empty()
@@ -178,7 +177,7 @@ impl Bearer {
         }
         if expires_on <= now() {
             return Err(credential_error(
-                "the bearer token that was fetched has already expired, so the request was not sent: check its source and this machine's clock",
+                "the bearer token that was fetched has already expired: check its source and this machine's clock",
             ));
         }
         let mut header = HeaderValue::try_from(format!("Bearer {token}"))

@@ -96,8 +96,9 @@ impl CommunicationIdentityClientBuilder {
     /// If the first address of a host does not respond, such as an IPv6 address in a network without IPv6,
     /// two thirds of this time pass before the next one is tried.
     ///
-    /// The limit holds within 10 %, with two exceptions: name resolution by the system is not limited,
-    /// and neither is a proxy that sends its own response a byte at a time.
+    /// The limit holds within 10 %, with exceptions: name resolution by the system is not limited, and
+    /// neither is a proxy that sends its own response a byte at a time; a slow https proxy may take twice
+    /// as long.
     pub fn connect_timeout(mut self, connect_timeout: Duration) -> Self {
         self.connect_timeout = connect_timeout;
         self
@@ -163,6 +164,8 @@ impl CommunicationIdentityClientBuilder {
     /// The client sets what it depends on with every request: timeouts, statuses as responses, no
     /// redirects, and at most 24 KiB of response head. Settings on a request make ureq build the TLS
     /// configuration again for each new connection, and resume no TLS session.
+    ///
+    /// Unless its proxy is set, an agent reads the proxy variables by ureq's own rules.
     ///
     /// Middleware must not change the request: its bytes are signed, and whether they were sent decides on
     /// retries. Use the agent for this client only.
@@ -256,7 +259,7 @@ impl CommunicationIdentityClientBuilder {
                     "an agent brings its own TLS: set tls and root_certificates there",
                 ));
             }
-            Some(agent) => Transport::with_agent(agent, timeouts)?,
+            Some(agent) => Transport::with_agent(&self.endpoint, agent, timeouts)?,
             None => {
                 let tls = self.tls.or(Tls::DEFAULT);
                 Transport::new(&self.endpoint, &user_agent, tls, roots, timeouts, deadline)?

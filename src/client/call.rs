@@ -132,7 +132,8 @@ impl<'a> Call<'a> {
                 self.core.note_lost_create();
             }
 
-            let is_unauthenticated = self.response.as_ref().is_some_and(|it| it.status == 401)
+            let is_unauthenticated = error.kind() == ErrorKind::Service
+                && self.response.as_ref().is_some_and(|it| it.status == 401)
                 && !matches!(error.code(), Some("IdentityNotOwned" | "InvalidAccessToken"));
             if error.code().is_some() && !is_unauthenticated {
                 // The error is the service's own, so it accepted the signature.
@@ -153,10 +154,10 @@ impl<'a> Call<'a> {
             if delay >= self.time_left() {
                 return Err(self.conclude(error));
             }
+            if let Some(on_retry) = self.on_retry {
+                on_retry(&self.conclude(error.clone()), delay);
+            }
             if !delay.is_zero() {
-                if let Some(on_retry) = self.on_retry {
-                    on_retry(&self.conclude(error.clone()), delay);
-                }
                 self.core.clock.sleep(delay);
             }
             // Sleeping may take longer than requested.
@@ -190,7 +191,6 @@ impl<'a> Call<'a> {
         new_connection: bool,
         decode: impl Fn(&Response) -> Result<T, String>,
     ) -> Result<T, Error> {
-        self.response = None;
         let sent = self.core.clock.now();
         let request = self.request()?;
         let time_left = self.time_left();
@@ -202,6 +202,7 @@ impl<'a> Call<'a> {
             return Err(error);
         }
         self.attempts += 1;
+        self.response = None;
         let body = &self.operation.body;
         let response = self.core.transport.send(request, body, time_left, new_connection)?;
         self.has_responded = true;
@@ -279,7 +280,9 @@ impl<'a> Call<'a> {
     /// Completes the error of the last attempt with the facts of all of them.
     fn conclude(&self, mut error: Error) -> Error {
         let consequence = match (self.is_in_doubt, error.kind()) {
-            (false, ErrorKind::Connection) if !self.has_responded => "; nothing was sent",
+            (false, ErrorKind::Connection | ErrorKind::Credential) if !self.has_responded => {
+                "; nothing was sent"
+            }
             (true, _) if self.operation.creates_user() => {
                 "; a user may have been created; its id is unknown, and calling again creates another"
             }

@@ -4,11 +4,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde_json::Value;
-
 use crate::auth::attempt::Authentication;
 use crate::error::{Error, ErrorKind};
-use crate::http::members::created_user;
+use crate::http::members::{ErrorWords, created_user, error_words};
 use crate::http::response::Response;
 use crate::operation::Operation;
 use crate::sanitize::sanitize;
@@ -58,11 +56,10 @@ pub(super) fn unusable(response: &Response, operation: &Operation, problem: &str
 
 fn unsuccessful(response: &Response, authentication: &Authentication, now: SystemTime) -> Error {
     let mut error = Error::new(ErrorKind::Service, "");
-    let envelope: Value = serde_json::from_slice(response.text()).unwrap_or_default();
-    let text = |name| Some(envelope.get("error")?.get(name)?.as_str()?).filter(|it| !it.is_empty());
-    error.inner.code = text("code").or(response.header("x-ms-error-code")).map(sanitize);
-    error.inner.message = text("message").map(sanitize);
-    error.inner.target = text("target").map(sanitize);
+    let ErrorWords { code, message, target } = error_words(response);
+    error.inner.code = code.as_deref().or(response.header("x-ms-error-code")).map(sanitize);
+    error.inner.message = message.as_deref().map(sanitize);
+    error.inner.target = target.as_deref().map(sanitize);
     error.inner.retry_after = response.retry_after(now);
 
     (error.inner.is_in_doubt, error.inner.is_transient) = match response.status.as_u16() {

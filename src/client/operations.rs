@@ -33,7 +33,7 @@ impl CommunicationIdentityClient {
     /// # Errors
     ///
     /// Any [kind](crate::ErrorKind). If [`Error::is_in_doubt`], a user may have been created, and its id
-    /// is unknown. If the response contained the id of a new user, [`Error::created_user_id`] returns
+    /// is unknown. If the id of a new user could be read from the response, [`Error::created_user_id`] returns
     /// it.
     pub fn create_user(&self) -> Result<CommunicationUserIdentifier, Error> {
         let operation = Operation {

@@ -17,7 +17,8 @@ use crate::error::Error;
 /// | no response in time; the connection failed; the body of a success broke off | yes | [opt-in](Self::retry_create_in_doubt) |
 /// | anything else, such as an untrusted certificate, a TLS alert or a response that is not valid HTTP | no | no |
 ///
-/// A retry after an attempt without a complete response opens a new connection.
+/// A retry after an attempt without a complete response opens a new connection. With
+/// [`Tls::NativeTls`](crate::Tls::NativeTls), a TLS error after the handshake counts as a failed connection.
 ///
 /// The backoff is 800 ms before the first retry and doubles each time, up to 30 s. Each is multiplied
 /// by a random factor from 0.8 to 1.2. If the service asks for a longer delay (`retry-after-ms`,
@@ -83,10 +84,11 @@ impl RetryPolicy {
 
     /// Limits the whole call: all attempts and the backoff between them. Defaults to 100 s.
     ///
-    /// The limit holds within 10 %, with three exceptions:
+    /// The limit holds within 10 %, with these exceptions:
     ///
     /// - [Fetching a bearer token](crate::Credential::bearer) is not limited by the deadline.
-    /// - A proxy that sends its own response a byte at a time is not limited.
+    /// - A proxy that sends its own response a byte at a time is not limited, and connecting through a
+    ///   slow https proxy may take twice the limit.
     /// - Name resolution by the system is not limited while there is time left for a whole attempt. It
     ///   commonly takes 5 s for each try at each name server (`timeout` and `attempts` in
     ///   `resolv.conf`).

@@ -67,7 +67,8 @@ impl TokenSource {
     /// [`issue_token`](crate::CommunicationIdentityClient::issue_token). In addition,
     /// [`Response`](ErrorKind::Response) if the new token has already expired, and
     /// [`Connection`](ErrorKind::Connection) if another thread is still issuing one after the client's
-    /// [deadline](crate::RetryPolicy::deadline).
+    /// [deadline](crate::RetryPolicy::deadline). A call that waited and then issues the token itself has the
+    /// whole deadline for that.
     pub fn token(&self) -> Result<AccessToken, Error> {
         let Inner { client, operation, cache } = &*self.0;
         let now = || client.core.service_time();

@@ -62,9 +62,10 @@ fn look_up(error: &ureq::Error, proxy: Option<&ProxyInEffect>) -> Cause {
         ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => {
             connecting(false, unreachable())
         }
-        ureq::Error::Timeout(Timeout::Resolve) => {
-            connecting(false, "name resolution timed out: check the endpoint and this machine's DNS")
-        }
+        ureq::Error::Timeout(Timeout::Resolve) => connecting(
+            false,
+            "name resolution timed out: check the endpoint and this machine's DNS",
+        ),
         ureq::Error::Timeout(Timeout::Connect) => connecting(false, CONNECT_TIMEOUT),
         ureq::Error::Timeout(_) => Cause {
             phase: Phase::UsuallySent,
@@ -83,16 +84,17 @@ fn look_up(error: &ureq::Error, proxy: Option<&ProxyInEffect>) -> Cause {
             // Without a proxy, only the service responds.
             phase: if proxy.is_some() { Phase::UsuallyConnecting } else { Phase::UsuallySent },
             is_permanent: true,
-            unsent: "the proxy's response cannot be read: check the proxy, and its user name and password".into(),
+            unsent: proxy.map_or(SETTINGS, |_| PROXY_RESPONSE).into(),
             sent: (ErrorKind::Response, NOT_HTTP),
         },
         ureq::Error::InvalidProxyUrl
         | ureq::Error::BadUri(_)
         | ureq::Error::RequireHttpsOnly(_)
         | ureq::Error::Tls(_) => connecting(true, SETTINGS),
-        ureq::Error::TlsRequired => {
-            connecting(true, "https needs a TLS feature: build acs-identity with `rustls` or `native-tls`")
-        }
+        ureq::Error::TlsRequired => connecting(
+            true,
+            "https needs a TLS feature: build acs-identity with `rustls` or `native-tls`",
+        ),
         #[cfg(feature = "rustls")]
         ureq::Error::Rustls(_) => connecting(true, SETTINGS),
         #[cfg(any(feature = "rustls", feature = "native-tls"))]
@@ -100,8 +102,13 @@ fn look_up(error: &ureq::Error, proxy: Option<&ProxyInEffect>) -> Cause {
         // Comes from the handshake: reading and writing fail with IO errors.
         #[cfg(feature = "native-tls")]
         ureq::Error::NativeTls(error) => {
-            let is_certificate = error.to_string().to_ascii_lowercase().contains("certificate");
-            connecting(true, if is_certificate { CERTIFICATE } else { HANDSHAKE })
+            let text = error.to_string().to_ascii_lowercase();
+            match (text.contains("certificate"), text.contains("alert")) {
+                _ if text.contains("unexpected eof") => connecting(false, unreachable()),
+                (true, false) => connecting(true, CERTIFICATE),
+                (true, true) => connecting(true, CLIENT_CERTIFICATE),
+                (false, _) => connecting(true, HANDSHAKE),
+            }
         }
         error => Cause {
             phase: Phase::UsuallySent,
@@ -161,6 +168,8 @@ const HANDSHAKE: &str = "the TLS handshake failed: if the other side speaks plai
 const NOT_HTTP: &str =
     "the response is not valid HTTP: look for a proxy or another server behind the endpoint";
 const NOT_TLS: &str = "the response is not valid TLS: if the other side speaks plain http, check the endpoint's scheme and port; otherwise look for a proxy in between";
+const PROXY_RESPONSE: &str =
+    "the proxy's response cannot be read: check the proxy, and its user name and password";
 const SETTINGS: &str = "the agent rejects the request: check its configuration";
 const FAILED: (ErrorKind, &str) =
     (ErrorKind::Transport, "the connection failed before the response arrived");

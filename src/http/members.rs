@@ -34,6 +34,25 @@ pub(crate) fn created_user(response: &Response) -> Option<CommunicationUserIdent
     members.user().ok()
 }
 
+/// The service's own words in the response to a request that it rejected.
+#[derive(Default)]
+pub(crate) struct ErrorWords {
+    pub(crate) code: Option<String>,
+    pub(crate) message: Option<String>,
+    pub(crate) target: Option<String>,
+}
+
+/// Returns what a response says about an error; nothing if its body is not valid JSON.
+pub(crate) fn error_words(response: &Response) -> ErrorWords {
+    let members = Members::of(response).unwrap_or_default();
+    let given = |text: Option<String>| text.filter(|it| !it.is_empty());
+    ErrorWords {
+        code: given(members.error_code),
+        message: given(members.error_message),
+        target: given(members.error_target),
+    }
+}
+
 /// The members of all operations' responses, by path. The 2020 service has the id at the top, the
 /// response to `:issueAccessToken` the token.
 #[derive(Default)]
@@ -46,6 +65,9 @@ struct Members {
     token: Option<String>,
     /// `accessToken.expiresOn`, `expiresOn`
     expires_on: Option<String>,
+    error_code: Option<String>,
+    error_message: Option<String>,
+    error_target: Option<String>,
 }
 
 impl Members {
@@ -94,6 +116,9 @@ impl Members {
             "id" => Some(&mut self.id),
             "accessToken.token" | "token" => Some(&mut self.token),
             "accessToken.expiresOn" | "expiresOn" => Some(&mut self.expires_on),
+            "error.code" => Some(&mut self.error_code),
+            "error.message" => Some(&mut self.error_message),
+            "error.target" => Some(&mut self.error_target),
             _ => None,
         }
     }
@@ -131,12 +156,15 @@ impl<'de> Visitor<'de> for Walk<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(name) = map.next_key::<String>()? {
+            // A name with a dot looks like a path.
+            let is_ambiguous = name.contains('.');
             let path = match self.path {
                 "" => name,
                 parent => [parent, ".", &name].concat(),
             };
             // Nothing else is walked into, so paths stay short.
-            if !matches!(&*path, "identity" | "accessToken") && self.members.at(&path).is_none() {
+            let is_walked = matches!(&*path, "identity" | "accessToken" | "error");
+            if is_ambiguous || !is_walked && self.members.at(&path).is_none() {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }

@@ -1,4 +1,4 @@
-//! The proxy that the environment names, read as curl, Python, Go and reqwest read it.
+//! The proxy that the environment names, read by the rules that curl, Python, Go and reqwest share.
 
 use std::env;
 use std::net::IpAddr;
@@ -17,9 +17,16 @@ pub(crate) struct ProxyInEffect {
 }
 
 impl ProxyInEffect {
-    /// Returns the proxy of an agent, if it has one, and the variable that it comes from.
-    pub(super) fn of(agent: &Agent, variable: Option<&'static str>) -> Option<Self> {
+    /// Returns the proxy that an agent uses for an endpoint, if any, and the variable that it comes from.
+    pub(super) fn of(
+        agent: &Agent,
+        endpoint: &Endpoint,
+        variable: Option<&'static str>,
+    ) -> Option<Self> {
         let proxy = agent.config().proxy()?;
+        if endpoint.as_str().parse().is_ok_and(|uri| proxy.is_no_proxy(&uri)) {
+            return None;
+        }
         Some(Self { variable, has_login: proxy.username().is_some() })
     }
 
@@ -119,11 +126,12 @@ fn parse(url: &str) -> Result<Proxy, &'static str> {
         }
         _ => return Err("does not name an http or https proxy"),
     }
-    let rest = rest.strip_suffix('/').unwrap_or(rest);
     let (login, host_and_port) = match rest.rsplit_once('@') {
         Some((login, rest)) => (login, rest),
         None => ("", rest),
     };
+    // What follows the host has no meaning for a proxy.
+    let host_and_port = host_and_port.split(['/', '?', '#']).next().unwrap_or_default();
     if login.contains(|c: char| !c.is_ascii_graphic() || "/?#[]@\\^`{|}<>\"".contains(c)) {
         return Err(
             "has a character in its user name or password that must be percent-encoded (such as %5C for a backslash, %23 for #, %2F for /, %40 for @)",
@@ -136,20 +144,20 @@ fn parse(url: &str) -> Result<Proxy, &'static str> {
     if port.is_some_and(|(_, port)| !matches!(port.parse::<u16>(), Ok(1..))) {
         return Err("has an invalid port");
     }
-    let proxy =
-        Proxy::new(&format!("{scheme}://{rest}")).ok().filter(|proxy| !proxy.host().is_empty());
-    proxy.ok_or("does not name an http or https proxy")
+    let separator = if login.is_empty() { "" } else { "@" };
+    let proxy = Proxy::new(&[scheme, "://", login, separator, host_and_port].concat()).ok();
+    proxy.filter(|proxy| !proxy.host().is_empty()).ok_or("does not name an http or https proxy")
 }
 
 /// Whether a list such as `localhost, .example.com:8080` names this host, which may have a port.
 fn is_exempt(host: &str, list: &str) -> bool {
     let (name, port) = split_port(host);
-    list.split(',').map(str::trim).any(|entry| {
+    list.split([',', ' ', '\t']).any(|entry| {
         if entry == "*" {
             return true;
         }
         let (entry, entry_port) = split_port(entry);
-        let entry = entry.strip_prefix('*').unwrap_or(entry).trim_start_matches('.');
+        let entry = entry.strip_prefix('*').unwrap_or(entry).trim_matches('.');
         let matches_port = entry_port.is_none_or(|it| it == port.unwrap_or("443"));
         !entry.is_empty() && matches_port && is_within(name, entry)
     })
@@ -223,6 +231,8 @@ mod tests {
             ("AZURE.COM", true),
             ("localhost, contoso.communication.azure.com", true),
             ("localhost ,\tazure.com ,", true),
+            ("localhost azure.com", true),
+            ("azure.com.", true),
             ("azure.com:443", true),
             ("contoso.communication.azure.com:443", true),
             ("*", true),
@@ -276,6 +286,7 @@ mod tests {
         for (url, expected) in [
             ("http://proxy.example.com:3128", None),
             ("http://proxy.example.com:3128/", None),
+            ("http://user:pw@proxy.example.com:3128/path?query#fragment", None),
             ("HTTPS://user:pass%23word@proxy.example.com", None),
             ("http://DOM%5Cuser:pw@proxy:3128", None),
             ("proxy.example.com:8080", None),

@@ -58,8 +58,11 @@ impl Response {
     /// other untrusted text; a value that looks like a signature or a token is dropped.
     pub(crate) fn correlation_id(&self, name: &str) -> Option<&str> {
         const MAX_LENGTH: usize = 256;
+        // HMAC-SHA256 in base64.
+        let is_signature = |id: &str| id.len() == 44 && id.ends_with('=');
         self.header(name).filter(|id| {
             id.len() <= MAX_LENGTH
+                && !is_signature(id)
                 && !id.contains([' ', '\t'])
                 && !id.contains("Signature=")
                 && !id.starts_with("eyJ")
@@ -116,6 +119,7 @@ mod tests {
         for secret in [
             "HMAC-SHA256 SignedHeaders=x",
             "Signature=abc",
+            "hZqiuKzgy0xfn7y05RNyN7Uft5Jvm4PbYfUTGyUpVsw=",
             "eyJhbGciOiJIUzI1NiJ9.e30.c2ln",
             "t:eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjF9.c2ln",
             &"x".repeat(257),

@@ -123,14 +123,18 @@ impl Transport {
             (config, deadline.saturating_sub(deadline / 20))
         };
         let agent = config.build().new_agent();
-        let proxy = ProxyInEffect::of(&agent, variable);
+        let proxy = ProxyInEffect::of(&agent, endpoint, variable);
         Ok(Self { agent, is_callers: false, proxy, timeouts, longest_attempt })
     }
 
     /// Takes the caller's agent, with its TLS settings, proxy and resolver.
     ///
     /// Fails if the agent has a timeout that cannot be added to an instant: ureq would panic.
-    pub(crate) fn with_agent(agent: Agent, timeouts: Timeouts) -> Result<Self, Error> {
+    pub(crate) fn with_agent(
+        endpoint: &Endpoint,
+        agent: Agent,
+        timeouts: Timeouts,
+    ) -> Result<Self, Error> {
         let others = agent.config().timeouts();
         let others = [others.global, others.per_call, others.resolve, others.await_100]
             .into_iter()
@@ -138,7 +142,7 @@ impl Transport {
         if others.flatten().any(|timeout| timeout > MAX_TIMEOUT) {
             return Err(Error::invalid_input("the agent's timeouts must be at most 7 days"));
         }
-        let proxy = ProxyInEffect::of(&agent, None);
+        let proxy = ProxyInEffect::of(&agent, endpoint, None);
         let longest_attempt = timeouts.longest_attempt();
         Ok(Self { agent, is_callers: true, proxy, timeouts, longest_attempt })
     }
@@ -276,7 +280,7 @@ mod tests {
         assert_eq!(endless.longest_attempt(), 3 * week);
         let with = |global| {
             let agent = Agent::config_builder().timeout_global(Some(global)).build().new_agent();
-            Transport::with_agent(agent, endless)
+            Transport::with_agent(&"http://127.0.0.1:1".parse().unwrap(), agent, endless)
         };
         assert!(with(week).is_ok());
         assert!(with(week + Duration::from_nanos(1)).is_err());

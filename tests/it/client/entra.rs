@@ -161,7 +161,7 @@ fn bearer_source_that_fails_sends_nothing() {
     assert_eq!((error.attempts(), error.is_in_doubt()), (0, false));
     assert_eq!(
         text(&error),
-        "create_user: could not obtain a bearer token, so the request was not sent [host HOST, api-version 2023-10-01, client-request-id ID]"
+        "create_user: could not obtain a bearer token; nothing was sent [host HOST, api-version 2023-10-01, client-request-id ID]"
     );
     let source = error.source().expect("the source's own error");
     assert!(source.is::<io::Error>());
@@ -186,14 +186,15 @@ fn bearer_source_that_fails_between_attempts_leaves_the_call_in_doubt() {
     let client = builder_with(&emulator, credential).retry_policy(policy).build().unwrap();
     let error = client.issue_token(&user(), ["chat"]).unwrap_err();
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::Credential, 2), "{error}");
+    assert_eq!(error.status(), Some(401), "{error}");
     assert!(error.is_in_doubt());
     assert_eq!(emulator.request_count(), 2);
 }
 
 #[test]
 fn bearer_token_that_is_unusable_is_rejected_and_not_kept() {
-    let malformed = "the bearer token that was fetched is empty, longer than 16 KiB or has characters that are not allowed in a token, so the request was not sent: check for a line break around it";
-    let expired = "the bearer token that was fetched has already expired, so the request was not sent: check its source and this machine's clock";
+    let malformed = "the bearer token that was fetched is empty, longer than 16 KiB or has characters that are not allowed in a token: check for a line break around it";
+    let expired = "the bearer token that was fetched has already expired: check its source and this machine's clock";
     for (token, life, problem) in [
         ("CANARY\n", 3_600, malformed),
         ("CANARY TOKEN", 3_600, malformed),
@@ -215,7 +216,7 @@ fn bearer_token_that_is_unusable_is_rejected_and_not_kept() {
         let error = client.create_user().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Credential);
         let expected = format!(
-            "create_user: {problem} [host HOST, api-version 2023-10-01, client-request-id ID]"
+            "create_user: {problem}; nothing was sent [host HOST, api-version 2023-10-01, client-request-id ID]"
         );
         assert_eq!(text(&error), expected);
         assert!(!format!("{error:?}").contains("CANARY"), "{error:?}");

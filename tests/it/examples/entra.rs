@@ -44,7 +44,7 @@ fn texts(output: &Output) -> (String, String) {
 fn assert_failed(output: &Output, emulator: &Emulator, name: &str, cause: &str) {
     let (_, stderr) = texts(output);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    let problem = "create_user: could not obtain a bearer token, so the request was not sent";
+    let problem = "create_user: could not obtain a bearer token; nothing was sent";
     assert!(stderr.starts_with(&format!("{name}: {problem} [")), "{stderr}");
     assert!(stderr.ends_with(&format!("]: {cause}\n")), "{stderr}");
     assert_eq!(emulator.request_count(), 0);

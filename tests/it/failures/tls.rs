@@ -146,23 +146,27 @@ fn tls_handshake_that_fails_sends_nothing() {
         let mut texts = std::collections::BTreeSet::new();
         for operation in [Operation::Create, Operation::Issue, Operation::Revoke, Operation::Delete]
         {
-            for is_callers in [false, true] {
-                let client = hurried(&*endpoint);
-                let client = if is_callers { client.agent(ureq::agent()) } else { client };
+            let hurried = || hurried(&*endpoint);
+            let clients = [
+                hurried(),
+                hurried().agent(ureq::agent()),
+                #[cfg(feature = "native-tls")]
+                hurried().tls(acs_identity::Tls::NativeTls),
+            ];
+            for client in clients {
                 let error = operation.run(&client.build().unwrap()).expect_err(name);
                 assert_eq!(error.kind(), ErrorKind::Connection, "{name}: {error}");
                 let has_body = matches!(operation, Operation::Create | Operation::Issue);
                 assert!(!error.is_in_doubt() || !has_body, "{name}: {error}");
                 let text = problem(&error);
-                let consequence = match error.is_in_doubt() {
-                    true => {
-                        "; the service may have processed the request; repeating it does no harm"
-                    }
-                    false => "; nothing was sent",
+                let consequence = if error.is_in_doubt() {
+                    "; the service may have processed the request; repeating it does no harm"
+                } else {
+                    "; nothing was sent"
                 };
                 assert!(text.contains(consequence), "{name}: {error}");
                 let (_, text) = text.split_once(": ").unwrap();
-                texts.insert(text.split_once(';').unwrap().0.to_owned());
+                texts.insert((text.split_once(';').unwrap().0.to_owned(), error.attempts()));
             }
         }
         assert_eq!(texts.len(), 1, "{name}: {texts:?}");

@@ -158,7 +158,7 @@ fn token_command_output_is_a_token_or_the_json_of_az() {
 #[test]
 fn token_command_without_a_token_is_an_authentication_failure() {
     let emulator = Emulator::start().unwrap();
-    let no_token = "acs: create_user: could not obtain a bearer token, so the request was not sent";
+    let no_token = "acs: create_user: could not obtain a bearer token; nothing was sent";
     let neither = "]: --token-command printed neither a token nor JSON with accessToken\n";
     for (script, problem, cause) in [
         ("exit 7", no_token, "]: --token-command failed (exit status: 7)\n"),
@@ -166,7 +166,7 @@ fn token_command_without_a_token_is_an_authentication_failure() {
         ("echo Please run az login", no_token, neither),
         (
             r#"echo '{"accessToken": "eyJ.entra", "expires_on": 1}'"#,
-            "acs: create_user: the bearer token that was fetched has already expired, so the request was not sent: check its source and this machine's clock",
+            "acs: create_user: the bearer token that was fetched has already expired: check its source and this machine's clock; nothing was sent",
             "]\n",
         ),
     ] {
@@ -228,8 +228,7 @@ fn timeout_covers_the_token_command_and_what_that_started() {
         command.env("PATH", std::env::var_os("PATH").unwrap());
         let ended = run(command.args(arguments).args(["--token-command", script]));
         assert!(started.elapsed() < Duration::from_secs(30), "{script}");
-        let problem =
-            "acs: create_user: could not obtain a bearer token, so the request was not sent";
+        let problem = "acs: create_user: could not obtain a bearer token; nothing was sent";
         ended.assert_failed(3, problem);
         assert!(ended.stderr.ends_with("]: --token-command did not end within 1s\n"));
     }
