@@ -151,9 +151,13 @@ fn response_body_without_the_expected_members_is_an_error() {
             ),
         );
     }
-    for body in
-        ["{}", "{\"identity\":{}}", "{\"identity\":{\"id\":7}}", "{\"identity.id\":\"8:acs:a_b\"}"]
-    {
+    for body in [
+        "{}",
+        "[7]",
+        "{\"identity\":{}}",
+        "{\"identity\":{\"id\":7}}",
+        "{\"identity.id\":\"8:acs:a_b\"}",
+    ] {
         let server = Server::answering(answer("201 Created", "application/json", body));
         let error = client(&server).create_user().unwrap_err();
         assert_eq!(
