@@ -112,6 +112,9 @@ impl fmt::Display for Endpoint {
     }
 }
 
+/// The longest name that DNS has.
+const MAX_HOST: usize = 253;
+
 fn rejected(why: &str) -> Error {
     Error::invalid_input(format!(
         "endpoint {why}: expected https://<resource>.communication.azure.com"
@@ -141,7 +144,7 @@ fn parse_host(host: &str) -> Result<(String, bool), Error> {
         !label.is_empty()
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
-    if !host.split('.').all(label_is_valid) {
+    if host.len() > MAX_HOST || !host.split('.').all(label_is_valid) {
         return Err(rejected("has an invalid host name"));
     }
     let host = host.to_ascii_lowercase();

@@ -55,8 +55,8 @@ pub enum ErrorKind {
 /// - `{error:?}` prints the causes below it, one per line. This is what you see if `main` returns the
 ///   error.
 ///
-/// None of them shows a key, a token or a connection string. The causes of a failed
-/// [bearer token source](crate::Credential::bearer) are that source's own.
+/// None of them shows a key, a token or a connection string, except in causes that are not the client's: see
+/// [secrets](crate#secrets).
 ///
 /// # Examples
 ///

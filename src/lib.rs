@@ -75,8 +75,8 @@
 //! - Untrusted text is sanitized before it goes into an error: control characters are removed, and anything
 //!   with the form of a key or a token (40 characters or more of base64 or an escape, other than a user id
 //!   or a plain URL) is redacted.
-//!   If a server echoes a secret split into short pieces, those pieces are not recognized and do appear in
-//!   the error. The causes of errors are not sanitized: what your own closure for
+//!   If a server echoes a secret split into short pieces, or one shorter than that, it is not recognized and
+//!   does appear in the error. The causes of errors are not sanitized: what your own closure for
 //!   [bearer tokens](Credential::bearer) says, and the names in an untrusted certificate.
 //! - Redirects are not followed, so neither a signature nor a token reaches another host. Plain http is for
 //!   loopback hosts only.

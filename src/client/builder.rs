@@ -1,7 +1,7 @@
 //! The settings of a client.
 
 use std::fmt;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
@@ -167,8 +167,8 @@ impl CommunicationIdentityClientBuilder {
     ///
     /// Unless its proxy is set, an agent reads the proxy variables by ureq's own rules.
     ///
-    /// Middleware must not change the request: its bytes are signed, and whether they were sent decides on
-    /// retries. Use the agent for this client only.
+    /// Middleware must not change the request or fail by itself: its bytes are signed, and whether they were
+    /// sent decides on retries. Use the agent for this client only.
     ///
     /// # Examples
     ///
@@ -283,6 +283,7 @@ impl CommunicationIdentityClientBuilder {
             clock_correction: self.clock_correction,
             clock_offset: AtomicI64::new(0),
             create_lost: Mutex::new(None),
+            is_pool_suspect: AtomicBool::new(false),
         })
     }
 }

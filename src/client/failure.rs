@@ -2,7 +2,7 @@
 //!
 //! The one place that builds such an error. Attempts without a response are in `http::failure`.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use crate::auth::attempt::Authentication;
 use crate::error::{Error, ErrorKind};
@@ -22,12 +22,13 @@ pub(super) fn unexpected(
     let mut error = if response.status.is_success() {
         let problem = match response.body_error.as_deref() {
             Some(ureq::Error::BodyExceedsLimit(_)) => "its body is longer than 1 MiB",
+            Some(ureq::Error::Timeout(_)) => "its body did not arrive in time",
             Some(_) => "its body broke off",
             None => &format!("{} was expected", operation.success),
         };
         unusable(response, operation, problem)
     } else {
-        unsuccessful(response, authentication, now)
+        unsuccessful(response, operation, authentication, now)
     };
     if response.is_cut() {
         error.inner.source = response.body_error.clone().map(|cause| cause as _);
@@ -54,7 +55,12 @@ pub(super) fn unusable(response: &Response, operation: &Operation, problem: &str
     error
 }
 
-fn unsuccessful(response: &Response, authentication: &Authentication, now: SystemTime) -> Error {
+fn unsuccessful(
+    response: &Response,
+    operation: &Operation,
+    authentication: &Authentication,
+    now: SystemTime,
+) -> Error {
     let mut error = Error::new(ErrorKind::Service, "");
     let ErrorWords { code, message, target } = error_words(response);
     error.inner.code = code.as_deref().or(response.header("x-ms-error-code")).map(sanitize);
@@ -74,7 +80,7 @@ fn unsuccessful(response: &Response, authentication: &Authentication, now: Syste
     };
 
     error.inner.problem = describe(response, &error);
-    if let Some(advice) = advice(response, &error, authentication) {
+    if let Some(advice) = advice(response, operation, &error, authentication) {
         error.inner.problem.extend(["; ", &advice]);
     }
     error
@@ -101,7 +107,12 @@ fn describe(response: &Response, error: &Error) -> String {
     problem
 }
 
-fn advice(response: &Response, error: &Error, authentication: &Authentication) -> Option<String> {
+fn advice(
+    response: &Response,
+    operation: &Operation,
+    error: &Error,
+    authentication: &Authentication,
+) -> Option<String> {
     let is_bearer = authentication.is_bearer();
     let credential = if is_bearer { "bearer token" } else { "key" };
     // The service spells the target of a missing member differently from a wrong one, and its names differ
@@ -153,22 +164,23 @@ fn advice(response: &Response, error: &Error, authentication: &Authentication) -
             "check the endpoint: the identity API is at https://<resource>.communication.azure.com"
         }
         (429, _) => return Some(format!("the resource is throttled: {}", wait(error))),
-        (500..=599, _) => return Some(try_again(response, error)),
+        (500..=599, _) => return try_again(response, operation, error),
         _ => return None,
     };
     Some(advice.to_owned())
 }
 
-fn try_again(response: &Response, error: &Error) -> String {
+fn try_again(response: &Response, operation: &Operation, error: &Error) -> Option<String> {
+    let may_repeat = !error.is_in_doubt() || !operation.creates_user();
     let when = match error.retry_after() {
-        None | Some(Duration::ZERO) => "try again later".to_owned(),
-        Some(_) => wait(error),
+        Some(delay) if !delay.is_zero() => Some(wait(error)),
+        _ => (error.is_transient() && may_repeat).then(|| "try again later".to_owned()),
     };
     // Pages of Azure Front Door have only its own id.
-    match ["ms-cv", "x-azure-ref"].iter().find(|id| response.correlation_id(id).is_some()) {
-        Some(id) => format!("{when}; Microsoft's support asks for the {id}"),
-        None => when,
-    }
+    let id = ["ms-cv", "x-azure-ref"].into_iter().find(|it| response.correlation_id(it).is_some());
+    let support = id.map(|id| format!("Microsoft's support asks for the {id}"));
+    let advice: Vec<String> = when.into_iter().chain(support).collect();
+    (!advice.is_empty()).then(|| advice.join("; "))
 }
 
 fn redirect(location: Option<&str>) -> String {

@@ -57,6 +57,10 @@ fn look_up(error: &ureq::Error, proxy: Option<&ProxyInEffect>) -> Cause {
         }
         Some(proxy) => proxy.unreachable().into(),
     };
+    let timed_out = || match proxy {
+        None => "connecting timed out: check the endpoint, the network and the proxy".into(),
+        Some(proxy) => proxy.timed_out().into(),
+    };
     match error {
         ureq::Error::Io(error) => look_up_io(error, unreachable()),
         ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => {
@@ -66,11 +70,11 @@ fn look_up(error: &ureq::Error, proxy: Option<&ProxyInEffect>) -> Cause {
             false,
             "name resolution timed out: check the endpoint and this machine's DNS",
         ),
-        ureq::Error::Timeout(Timeout::Connect) => connecting(false, CONNECT_TIMEOUT),
+        ureq::Error::Timeout(Timeout::Connect) => connecting(false, timed_out()),
         ureq::Error::Timeout(_) => Cause {
             phase: Phase::UsuallySent,
             is_permanent: false,
-            unsent: CONNECT_TIMEOUT.into(),
+            unsent: timed_out(),
             sent: (ErrorKind::Timeout, "no response arrived in time"),
         },
         ureq::Error::ConnectProxyFailed(reason) => {
@@ -163,7 +167,6 @@ fn connecting(is_permanent: bool, unsent: impl Into<Cow<'static, str>>) -> Cause
 
 const CERTIFICATE: &str = "the server's certificate is not accepted: check the endpoint and this machine's clock; trust a private authority with root_certificates or Tls::PlatformVerifier (acs: --ca-file)";
 const CLIENT_CERTIFICATE: &str = "the server requires a client certificate: check the endpoint, or pass an agent that has a certificate";
-const CONNECT_TIMEOUT: &str = "connecting timed out: check the endpoint, the network and the proxy";
 const HANDSHAKE: &str = "the TLS handshake failed: if the other side speaks plain http, check the endpoint's scheme and port; otherwise look for a proxy in between";
 const NOT_HTTP: &str =
     "the response is not valid HTTP: look for a proxy or another server behind the endpoint";

@@ -24,7 +24,8 @@ impl ProxyInEffect {
         variable: Option<&'static str>,
     ) -> Option<Self> {
         let proxy = agent.config().proxy()?;
-        if endpoint.as_str().parse().is_ok_and(|uri| proxy.is_no_proxy(&uri)) {
+        let is_exempt = endpoint.as_str().parse().is_ok_and(|uri| proxy.is_no_proxy(&uri));
+        if is_exempt || !endpoint.is_https() {
             return None;
         }
         Some(Self { variable, has_login: proxy.username().is_some() })
@@ -35,11 +36,16 @@ impl ProxyInEffect {
     }
 
     pub(super) fn unreachable(&self) -> String {
-        format!(
-            "the proxy, or the service through it, could not be reached: check {}, the endpoint and the network{}",
-            self.name(),
-            self.way_around()
-        )
+        self.check("the proxy, or the service through it, could not be reached")
+    }
+
+    pub(super) fn timed_out(&self) -> String {
+        self.check("connecting to the proxy, or to the service through it, timed out")
+    }
+
+    fn check(&self, problem: &str) -> String {
+        let (name, way_around) = (self.name(), self.way_around());
+        format!("{problem}: check {name}, the endpoint and the network{way_around}")
     }
 
     /// The text for a proxy that did not connect to the service, but responded with this status.
@@ -130,8 +136,12 @@ fn parse(url: &str) -> Result<Proxy, &'static str> {
         Some((login, rest)) => (login, rest),
         None => ("", rest),
     };
-    // What follows the host has no meaning for a proxy.
-    let host_and_port = host_and_port.split(['/', '?', '#']).next().unwrap_or_default();
+    // What follows the host has no meaning for a proxy. Without a scheme, it may be one with a typing error.
+    let (host_and_port, path) =
+        host_and_port.split_once(['/', '?', '#']).unwrap_or((host_and_port, ""));
+    if !path.is_empty() && !url.contains("://") {
+        return Err("does not name an http or https proxy");
+    }
     if login.contains(|c: char| !c.is_ascii_graphic() || "/?#[]@\\^`{|}<>\"".contains(c)) {
         return Err(
             "has a character in its user name or password that must be percent-encoded (such as %5C for a backslash, %23 for #, %2F for /, %40 for @)",
@@ -141,7 +151,8 @@ fn parse(url: &str) -> Result<Proxy, &'static str> {
         // The colons of an IPv6 address stand within brackets.
         !host.contains(':') || host.ends_with(']')
     });
-    if port.is_some_and(|(_, port)| !matches!(port.parse::<u16>(), Ok(1..))) {
+    let is_valid = |port: &str| !port.starts_with('+') && matches!(port.parse::<u16>(), Ok(1..));
+    if port.is_some_and(|(_, port)| !is_valid(port)) {
         return Err("has an invalid port");
     }
     let separator = if login.is_empty() { "" } else { "@" };
@@ -303,12 +314,15 @@ mod tests {
             ("socks5://proxy.example.com", Some(SOCKS)),
             ("socks4a://proxy.example.com", Some(SOCKS)),
             ("ftp://proxy.example.com", Some(OTHER)),
+            ("http//proxy.example.com:3128", Some(OTHER)),
+            ("http:/proxy.example.com:3128", Some(OTHER)),
             ("http://", Some(OTHER)),
             ("http://user:password@:3128", Some(OTHER)),
             ("http://proxy.example.com:65536", Some(PORT)),
             ("http://user:password@proxy.example.com:8o80", Some(PORT)),
             ("proxy.example.com:port", Some(PORT)),
             ("http://proxy.example.com:", Some(PORT)),
+            ("http://proxy.example.com:+80", Some(PORT)),
             ("http://proxy.example.com:0", Some(PORT)),
         ] {
             let result = applies(HOST, &[("HTTPS_PROXY", url)]);

@@ -4,6 +4,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ureq::http::uri::Scheme;
 use ureq::http::{HeaderValue, Request, header};
 use ureq::{Agent, Body, SendBody};
 
@@ -59,6 +60,8 @@ macro_rules! with_invariants {
         $config
             .http_status_as_error(false)
             .max_redirects(0)
+            // If another crate enables compression in ureq.
+            .accept_encoding("")
             .max_response_header_size(MAX_HEAD_BYTES)
             .timeout_connect(Some($timeouts.connect))
             .timeout_per_write(Some($timeouts.response))
@@ -168,8 +171,11 @@ impl Transport {
         parts.headers.insert(header::CONTENT_LENGTH, length);
         let mut request = Request::from_parts(parts, SendBody::from_reader(&mut tracked));
         if self.is_callers {
+            let is_plain = request.uri().scheme() == Some(&Scheme::HTTP);
             let config = self.agent.configure_request(request);
-            request = with_invariants!(config, self.timeouts).build();
+            let config = with_invariants!(config, self.timeouts);
+            // Plain http is for loopback hosts, and must not leave this machine.
+            request = if is_plain { config.proxy(None).build() } else { config.build() };
         }
         if time_left < self.longest_attempt {
             let config = self.agent.configure_request(request);

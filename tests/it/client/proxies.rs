@@ -4,9 +4,12 @@ use std::ffi::OsStr;
 use std::process::Command;
 use std::thread;
 
+use acs_identity::emulator::Emulator;
+use acs_identity::ureq::{Agent, Proxy};
+
 use crate::support::process::{example, run};
 use crate::support::server::{closing, response};
-use crate::support::{CANARY_KEY, Server, UNKNOWN_HOST};
+use crate::support::{CANARY_KEY, Server, UNKNOWN_HOST, builder};
 
 const VARIABLES: [&str; 8] = [
     "ALL_PROXY",
@@ -193,4 +196,14 @@ fn proxy_is_not_used_for_the_local_service() {
     command.env_remove("COMMUNICATION_SERVICES_CONNECTION_STRING");
     let output = run(command.env("ALL_PROXY", "socks5://user:secret@proxy.example:1"));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Plain http would show the signature.
+#[test]
+fn proxy_of_an_agent_is_not_used_for_plain_http() {
+    let (emulator, proxy) = (Emulator::start().unwrap(), proxy("403 Forbidden"));
+    let url = Proxy::new(&format!("http://{}", proxy.address())).unwrap();
+    let agent = Agent::config_builder().proxy(Some(url)).build().new_agent();
+    builder(&emulator).agent(agent).build().unwrap().create_user().unwrap();
+    assert_eq!(proxy.connections(), 0);
 }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use acs_identity::{CommunicationIdentityClient, ErrorKind};
+use acs_identity::{CommunicationIdentityClient, ErrorKind, RetryPolicy};
 use rustls::ServerConfig;
 
 use crate::support::authority::{Authority, Flaw};
 use crate::support::server::{ID, respond_well, success};
-use crate::support::{Connection, Operation, Server, hurried, on_both_agents};
+use crate::support::{Connection, Operation, Server, hurried, hurried_policy, on_both_agents};
 
 /// How a server ends a connection after a response.
 #[derive(Clone, Copy, Debug)]
@@ -178,7 +178,7 @@ impl DeadPool {
 
     /// Serves one request on each of the first connections, all at once, and ignores them afterwards;
     /// serves later connections properly.
-    fn new() -> Self {
+    fn new(policy: RetryPolicy) -> Self {
         let server = Server::scripted(|connection| {
             if connection.number >= Self::KEPT {
                 return serve(connection, SAYS_NOTHING, End::Never);
@@ -188,7 +188,8 @@ impl DeadPool {
             connection.send(success(&request, SAYS_NOTHING));
             let _ = std::io::copy(connection.tcp(), &mut std::io::sink());
         });
-        let client = hurried(&server).timeout(Duration::from_secs(2)).build().unwrap();
+        let client = hurried(&server).retry_policy(policy).timeout(Duration::from_secs(2));
+        let client = client.build().unwrap();
         thread::scope(|scope| {
             for _ in 0..Self::KEPT {
                 scope.spawn(|| Operation::Issue.run(&client).unwrap());
@@ -206,7 +207,7 @@ fn dead_pool_costs_a_call_one_attempt() {
             [Operation::Issue, Operation::Exchange, Operation::Revoke, Operation::Delete]
         {
             scope.spawn(move || {
-                let DeadPool { server, client } = DeadPool::new();
+                let DeadPool { server, client } = DeadPool::new(hurried_policy());
                 let attempts = Arc::new(std::sync::Mutex::new(0));
                 let count = Arc::clone(&attempts);
                 let client = client.observed(move |call| *count.lock().unwrap() = call.attempts());
@@ -222,8 +223,17 @@ fn dead_pool_costs_a_call_one_attempt() {
 }
 
 #[test]
+fn dead_pool_costs_one_call_if_there_are_no_retries() {
+    let DeadPool { server, client } = DeadPool::new(RetryPolicy::none());
+    assert_eq!(Operation::Delete.run(&client).unwrap_err().kind(), ErrorKind::Timeout);
+    Operation::Delete.run(&client).unwrap();
+    Operation::Issue.run(&client).unwrap();
+    assert_eq!(server.connections(), DeadPool::KEPT + 1);
+}
+
+#[test]
 fn dead_pool_leaves_at_most_the_first_create_in_doubt() {
-    let DeadPool { server, client } = DeadPool::new();
+    let DeadPool { server, client } = DeadPool::new(hurried_policy());
     let error = client.create_user().unwrap_err();
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::Timeout, 1), "{error}");
     assert!(error.is_in_doubt(), "{error}");

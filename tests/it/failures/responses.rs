@@ -58,7 +58,7 @@ fn response_body_of_an_error_that_is_truncated_keeps_the_status() {
     assert_eq!(
         text(&error),
         format!(
-            "create_user: the service responded with 502 Bad Gateway; try again later; a user may have been created; its id is unknown, and calling again creates another {REQUEST_PLACEHOLDER}"
+            "create_user: the service responded with 502 Bad Gateway; a user may have been created; its id is unknown, and calling again creates another {REQUEST_PLACEHOLDER}"
         ),
     );
 }

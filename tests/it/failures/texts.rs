@@ -9,6 +9,7 @@ use crate::support::{Nobody, Operation, emulator_with_user, hurried, hurried_pol
 
 #[test]
 fn error_text_states_attempts_advice_and_consequences() {
+    const SUPPORT: &str = "Microsoft's support asks for the ms-cv";
     const LATER: &str = "try again later; Microsoft's support asks for the ms-cv";
     const NO_HARM: &str = "the service may have processed the request; repeating it does no harm";
     const LOST: &str =
@@ -25,7 +26,7 @@ fn error_text_states_attempts_advice_and_consequences() {
         (
             Operation::Create,
             always(Fault::respond(503)),
-            format!("create_user: the service responded with 503 Service Unavailable; {LATER}; {LOST}"),
+            format!("create_user: the service responded with 503 Service Unavailable; {SUPPORT}; {LOST}"),
         ),
         (
             Operation::Issue,
@@ -40,7 +41,7 @@ fn error_text_states_attempts_advice_and_consequences() {
         (
             Operation::Create,
             always(Fault::respond(500)),
-            format!("create_user: the service responded with 500 Internal Server Error; {LATER}; {LOST}"),
+            format!("create_user: the service responded with 500 Internal Server Error; {SUPPORT}; {LOST}"),
         ),
         (
             Operation::Revoke,
