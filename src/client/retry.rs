@@ -18,7 +18,7 @@ use crate::error::Error;
 /// | anything else, such as an untrusted certificate, a TLS alert or a response that is not valid HTTP | no | no |
 ///
 /// A retry after an attempt without a complete response opens a new connection. With
-/// [`Tls::NativeTls`](crate::Tls::NativeTls), a TLS error after the handshake counts as a failed connection.
+/// `Tls::NativeTls`, a TLS error after the handshake counts as a failed connection.
 ///
 /// The backoff is 800 ms before the first retry and doubles each time, up to 30 s. Each is multiplied
 /// by a random factor from 0.8 to 1.2. If the service asks for a longer delay (`retry-after-ms`,
