@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
+use serde::Serialize;
 use ureq::http::Method;
 
 use crate::error::Error;
@@ -33,7 +33,7 @@ impl Operation {
 }
 
 /// Serializes the body of a request.
-pub(crate) fn json_body(body: &Value) -> Result<Vec<u8>, Error> {
+pub(crate) fn json_body(body: &impl Serialize) -> Result<Vec<u8>, Error> {
     let body = serde_json::to_vec(body).map_err(|error| {
         Error::invalid_input("the request cannot be written as JSON").with_source(error)
     })?;

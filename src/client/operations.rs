@@ -2,7 +2,8 @@
 //!
 //! They follow the REST reference, <https://learn.microsoft.com/rest/api/communication/identity>.
 
-use serde_json::json;
+use std::collections::BTreeMap;
+
 use ureq::http::Method;
 
 use crate::client::CommunicationIdentityClient;
@@ -75,7 +76,7 @@ impl CommunicationIdentityClient {
             name: "create_user_and_token",
             method: Method::POST,
             path: "/identities".to_owned(),
-            body: json_body(&request.into().to_json("createTokenWithScopes")?)?,
+            body: json_body(&request.into().to_body("createTokenWithScopes")?)?,
             success: 201,
         };
         self.call(&operation, members::user_and_token)
@@ -223,7 +224,11 @@ impl CommunicationIdentityClient {
                 "{name} is empty: expected the Entra token of a Teams user, the application's id and the user's object id"
             )));
         }
-        let body = json!({ "token": teams_token, "appId": client_id, "userId": user_object_id });
+        let body = BTreeMap::from([
+            ("token", teams_token),
+            ("appId", client_id),
+            ("userId", user_object_id),
+        ]);
         let operation = Operation {
             name: "exchange_teams_user_token",
             method: Method::POST,
@@ -269,7 +274,7 @@ fn issue_token(
         name: "issue_token",
         method: Method::POST,
         path: user_path(user, "/:issueAccessToken"),
-        body: json_body(&request.to_json("scopes")?)?,
+        body: json_body(&request.to_body("scopes")?)?,
         success: 200,
     })
 }

@@ -45,7 +45,7 @@ fn token_source_requests_its_scopes_and_lifetime() {
     let request = TokenRequest::new(["chat", "voip"]).expires_in(Duration::from_secs(7_200));
     client.token_source(&user, &request).unwrap().token().unwrap();
     let sent = last_request(&emulator);
-    assert_eq!(sent.body(), br#"{"expiresInMinutes":120,"scopes":["chat","voip"]}"#);
+    assert_eq!(sent.body(), br#"{"scopes":["chat","voip"],"expiresInMinutes":120}"#);
     assert!(sent.target().contains(&user.identifier().replace(':', "%3A")));
 }
 
