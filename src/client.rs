@@ -264,7 +264,8 @@ impl CommunicationIdentityClient {
     /// else with this one.
     ///
     /// The function receives the error of the failed attempt and the delay until the next attempt, on the
-    /// caller's thread. If the deadline passes meanwhile, the call fails instead. What holds for the function of [`observed`](Self::observed) holds for this one.
+    /// caller's thread. If the deadline passes meanwhile, the call fails instead. What holds for the
+    /// function of [`observed`](Self::observed) holds for this one.
     ///
     /// # Examples
     ///

@@ -145,7 +145,8 @@ impl EmulatorBuilder {
     /// `rustls::StreamOwned`.
     ///
     /// The emulator itself brings no TLS and no certificate. `examples/acs/src/emulator/tls.rs` in
-    /// the repository makes both with the crates rustls and rcgen. A client that speaks plain http is told so with status 400.
+    /// the repository makes both with the crates rustls and rcgen. A client that speaks plain http is
+    /// told so with status 400.
     pub fn tls<S: Read + Write + 'static>(
         mut self,
         accept: impl Fn(TcpStream) -> io::Result<S> + Send + Sync + 'static,

@@ -11,8 +11,8 @@ pub(super) mod words;
 /// [`EmulatorBuilder::fault`](super::EmulatorBuilder::fault).
 ///
 /// A fault applies to the next request, unless [`times`](Self::times), [`every`](Self::every),
-/// [`on`](Self::on) and [`for_user`](Self::for_user) select others. It can also be [parsed](#impl-FromStr-for-Fault)
-/// from words.
+/// [`on`](Self::on) and [`for_user`](Self::for_user) select others. It can also be
+/// [parsed](#impl-FromStr-for-Fault) from words.
 ///
 /// # Examples
 ///

@@ -1,7 +1,8 @@
 //! Finds what an operation returns in the body of a response.
 //!
 //! Members are collected one by one, so that those before a defect of the body are not lost: the id of a
-//! user that was created is found nowhere else. An error is the reason, for the text of an [`Error`](crate::Error).
+//! user that was created is found nowhere else. An error is the reason, for the text of an
+//! [`Error`](crate::Error).
 
 use std::fmt;
 
