@@ -22,6 +22,20 @@ fn stdout_whose_reader_went_away_is_no_failure() {
     }
 }
 
+/// The receiver gets an item for each request to delete a user.
+fn emulator_that_tells_of_deletions() -> (Emulator, mpsc::Receiver<()>) {
+    let (sender, deleted) = mpsc::channel();
+    let emulator = Emulator::builder()
+        .on_request(move |request| {
+            if request.operation() == Some(Operation::Delete) {
+                let _ = sender.send(());
+            }
+        })
+        .start()
+        .unwrap();
+    (emulator, deleted)
+}
+
 const NEW_USER: [&[&str]; 2] = [&["user", "create"], &["token", "issue", "-s", "voip"]];
 
 #[cfg(unix)]
@@ -84,15 +98,7 @@ fn stdout_on_a_full_disk_is_one_line_that_saves_the_id_of_a_new_user() {
 #[test]
 fn bulk_delete_after_a_signal_is_finished_by_the_next_run() {
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
-        let (sender, deleted) = mpsc::channel();
-        let emulator = Emulator::builder()
-            .on_request(move |request| {
-                if request.operation() == Some(Operation::Delete) {
-                    let _ = sender.send(());
-                }
-            })
-            .start()
-            .unwrap();
+        let (emulator, deleted) = emulator_that_tells_of_deletions();
         let users = create_users(&emulator, 4);
         let ids = File::new(&format!("interrupted-{signal}"), users.join("\n"));
         let mut command = tool_for(&emulator);
@@ -132,15 +138,7 @@ fn bulk_delete_after_a_signal_is_finished_by_the_next_run() {
 #[cfg(unix)]
 #[test]
 fn bulk_delete_records_what_was_under_way_at_a_signal() {
-    let (sender, deleted) = mpsc::channel();
-    let emulator = Emulator::builder()
-        .on_request(move |request| {
-            if request.operation() == Some(Operation::Delete) {
-                let _ = sender.send(());
-            }
-        })
-        .start()
-        .unwrap();
+    let (emulator, deleted) = emulator_that_tells_of_deletions();
     let users = create_users(&emulator, 300);
     // Deletes first, responds later.
     emulator
@@ -217,15 +215,7 @@ fn user_create_after_a_signal_says_that_a_user_may_exist() {
 #[cfg(unix)]
 #[test]
 fn bulk_delete_under_nohup_survives_hup() {
-    let (sender, deleted) = mpsc::channel();
-    let emulator = Emulator::builder()
-        .on_request(move |request| {
-            if request.operation() == Some(Operation::Delete) {
-                let _ = sender.send(());
-            }
-        })
-        .start()
-        .unwrap();
+    let (emulator, deleted) = emulator_that_tells_of_deletions();
     let users = create_users(&emulator, 20);
     emulator.inject(Fault::delay(Duration::from_millis(100)).on(Operation::Delete).every(1));
     let ids = File::new("nohup", users.join("\n"));
