@@ -49,11 +49,11 @@
 //!
 //! # Environment
 //!
-//! A client for an https endpoint reads the proxy when it is built, by the rules that curl, Python and Go
-//! share: `https_proxy` or `HTTPS_PROXY`, otherwise `all_proxy` or `ALL_PROXY`. An empty variable counts as
-//! unset. The hosts in `no_proxy` or `NO_PROXY` are exempt: a list separated by commas or spaces, in which
-//! each name matches itself and every name below it, with an optional port, and `*` matches all. A proxy
-//! without a port is at 80, or at 443 if its scheme is https. Loopback hosts never use a proxy.
+//! A client for an https endpoint reads the proxy when it is built, much as curl does: from `https_proxy`
+//! or `HTTPS_PROXY`, otherwise `all_proxy` or `ALL_PROXY`. An empty variable counts as unset. The hosts in
+//! `no_proxy` or `NO_PROXY` are exempt: a list separated by commas or spaces, in which each name matches
+//! itself and every name below it, with an optional port, and `*` matches all. A proxy without a port is at
+//! 80, or at 443 if its scheme is https. Loopback hosts never use a proxy.
 //!
 //! With `Tls::PlatformVerifier` and `Tls::NativeTls`, `SSL_CERT_FILE` and `SSL_CERT_DIR` are honored on
 //! Linux. The crate reads no other environment variables.

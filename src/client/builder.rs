@@ -1,7 +1,7 @@
 //! The settings of a client.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
@@ -165,7 +165,8 @@ impl CommunicationIdentityClientBuilder {
     /// redirects, and at most 24 KiB of response head. Settings on a request make ureq build the TLS
     /// configuration again for each new connection, and resume no TLS session.
     ///
-    /// Unless its proxy is set, an agent reads the proxy variables by ureq's own rules.
+    /// Unless its proxy is set, an agent reads the proxy variables by ureq's own rules. One that is given a
+    /// SOCKS proxy panics without ureq's feature `socks-proxy`, which you have to enable.
     ///
     /// Middleware must not change the request or fail by itself: its bytes are signed, and whether they were
     /// sent decides on retries. Use the agent for this client only.
@@ -283,7 +284,6 @@ impl CommunicationIdentityClientBuilder {
             clock_correction: self.clock_correction,
             clock_offset: AtomicI64::new(0),
             create_lost: Mutex::new(None),
-            is_pool_suspect: AtomicBool::new(false),
         })
     }
 }

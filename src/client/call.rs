@@ -1,7 +1,7 @@
 //! A *call* is one method call of the caller. It makes *attempts*, each signed for the instant at which it
 //! is sent.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -43,8 +43,6 @@ pub(crate) struct Core {
     /// When a create ended in doubt without a complete response, as one does on a kept connection that the
     /// server closes at that moment.
     pub(crate) create_lost: Mutex<Option<Instant>>,
-    /// Whether the last attempt got no complete response. The idle connections may be as dead.
-    pub(crate) is_pool_suspect: AtomicBool,
 }
 
 /// Receives the error of an attempt and the delay until the next.
@@ -122,18 +120,13 @@ impl<'a> Call<'a> {
         // Without the additional attempt after a 401.
         let mut number = 1;
         loop {
-            new_connection |= self.core.is_pool_suspect.swap(false, Ordering::Relaxed);
             let error = match self.attempt(new_connection, &decode) {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
             self.is_in_doubt |= error.is_in_doubt();
-            // Neither a retry nor the next call meets the condition that failed.
             let is_incomplete = self.response.as_ref().is_none_or(Response::is_cut);
             new_connection |= is_incomplete;
-            if is_incomplete {
-                self.core.is_pool_suspect.store(true, Ordering::Relaxed);
-            }
             if is_incomplete && error.is_in_doubt() && self.operation.creates_user() {
                 self.core.note_lost_create();
             }

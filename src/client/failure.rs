@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use crate::auth::attempt::Authentication;
 use crate::error::{Error, ErrorKind};
-use crate::http::members::{ErrorWords, created_user, error_words};
+use crate::http::members::{Members, created_user};
 use crate::http::response::Response;
 use crate::operation::Operation;
 use crate::sanitize::sanitize;
@@ -62,10 +62,12 @@ fn unsuccessful(
     now: SystemTime,
 ) -> Error {
     let mut error = Error::new(ErrorKind::Service, "");
-    let ErrorWords { code, message, target } = error_words(response);
-    error.inner.code = code.as_deref().or(response.header("x-ms-error-code")).map(sanitize);
-    error.inner.message = message.as_deref().map(sanitize);
-    error.inner.target = target.as_deref().map(sanitize);
+    let members = Members::of(response).unwrap_or_default();
+    let given = |text: Option<&str>| text.map(sanitize).filter(|text| !text.is_empty());
+    error.inner.code =
+        given(members.error_code.as_deref()).or_else(|| given(response.header("x-ms-error-code")));
+    error.inner.message = given(members.error_message.as_deref());
+    error.inner.target = given(members.error_target.as_deref());
     error.inner.retry_after = response.retry_after(now);
 
     (error.inner.is_in_doubt, error.inner.is_transient) = match response.status.as_u16() {

@@ -14,7 +14,7 @@ use crate::error::Error;
 /// | nothing was sent: name resolution, connecting, a connection that ends within the TLS handshake | yes | yes |
 /// | status 429; status 503 with the service's error or a `Retry-After` | yes | yes |
 /// | status 408, 500, 502, 504; any other 503 | yes | [opt-in](Self::retry_create_in_doubt) |
-/// | no response in time; the connection failed; the body of a success broke off | yes | [opt-in](Self::retry_create_in_doubt) |
+/// | no response in time; the connection failed; the body of a success ended before its announced length | yes | [opt-in](Self::retry_create_in_doubt) |
 /// | anything else, such as an untrusted certificate, a TLS alert or a response that is not valid HTTP | no | no |
 ///
 /// A retry after an attempt without a complete response opens a new connection. With

@@ -35,29 +35,10 @@ pub(crate) fn created_user(response: &Response) -> Option<CommunicationUserIdent
     members.user().ok()
 }
 
-/// The service's own words in the response to a request that it rejected.
+/// The members of all responses, by path. The 2020 service has the id at the top, the response to
+/// `:issueAccessToken` the token.
 #[derive(Default)]
-pub(crate) struct ErrorWords {
-    pub(crate) code: Option<String>,
-    pub(crate) message: Option<String>,
-    pub(crate) target: Option<String>,
-}
-
-/// Returns what a response says about an error; nothing if its body is not valid JSON.
-pub(crate) fn error_words(response: &Response) -> ErrorWords {
-    let members = Members::of(response).unwrap_or_default();
-    let given = |text: Option<String>| text.filter(|it| !it.is_empty());
-    ErrorWords {
-        code: given(members.error_code),
-        message: given(members.error_message),
-        target: given(members.error_target),
-    }
-}
-
-/// The members of all operations' responses, by path. The 2020 service has the id at the top, the
-/// response to `:issueAccessToken` the token.
-#[derive(Default)]
-struct Members {
+pub(crate) struct Members {
     /// `identity.id`
     identity_id: Option<String>,
     /// `id`
@@ -66,13 +47,13 @@ struct Members {
     token: Option<String>,
     /// `accessToken.expiresOn`, `expiresOn`
     expires_on: Option<String>,
-    error_code: Option<String>,
-    error_message: Option<String>,
-    error_target: Option<String>,
+    pub(crate) error_code: Option<String>,
+    pub(crate) error_message: Option<String>,
+    pub(crate) error_target: Option<String>,
 }
 
 impl Members {
-    fn of(response: &Response) -> Result<Self, String> {
+    pub(crate) fn of(response: &Response) -> Result<Self, String> {
         let mut members = Self::default();
         // Without the parser's own error, which may quote the body, and with it a token.
         members.collect(response).map_err(|error| {

@@ -1,9 +1,9 @@
-//! The proxy that the environment names, read by the rules that curl, Python, Go and reqwest share.
+//! The proxy that the environment names, read much as curl does.
 
 use std::env;
 use std::net::IpAddr;
 
-use ureq::{Agent, Proxy};
+use ureq::{Agent, Proxy, ProxyProtocol};
 
 use crate::endpoint::Endpoint;
 use crate::error::Error;
@@ -25,7 +25,9 @@ impl ProxyInEffect {
     ) -> Option<Self> {
         let proxy = agent.config().proxy()?;
         let is_exempt = endpoint.as_str().parse().is_ok_and(|uri| proxy.is_no_proxy(&uri));
-        if is_exempt || !endpoint.is_https() {
+        // ureq ignores a SOCKS proxy that the environment names, unless a feature is enabled.
+        let is_http = matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https);
+        if is_exempt || !is_http || !endpoint.is_https() {
             return None;
         }
         Some(Self { variable, has_login: proxy.username().is_some() })
@@ -229,6 +231,18 @@ mod tests {
             assert_eq!(applies(HOST, set), Ok(expected), "{set:?}");
         }
         assert!(applies(HOST, &[("ALL_PROXY", SOCKS)]).unwrap_err().starts_with("ALL_PROXY "));
+    }
+
+    #[test]
+    fn proxy_of_an_agent_is_in_effect_if_it_speaks_http() {
+        let in_effect = |url, endpoint: &str| {
+            let proxy = Proxy::new(url).unwrap();
+            let agent = Agent::config_builder().proxy(Some(proxy)).build().new_agent();
+            ProxyInEffect::of(&agent, &endpoint.parse().unwrap(), None).is_some()
+        };
+        assert!(in_effect("http://127.0.0.1:9", "https://contoso.communication.azure.com"));
+        assert!(!in_effect("socks5://127.0.0.1:9", "https://contoso.communication.azure.com"));
+        assert!(!in_effect("http://127.0.0.1:9", "http://localhost"));
     }
 
     #[test]

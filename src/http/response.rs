@@ -58,11 +58,12 @@ impl Response {
     /// other untrusted text; a value that looks like a signature or a token is dropped.
     pub(crate) fn correlation_id(&self, name: &str) -> Option<&str> {
         const MAX_LENGTH: usize = 256;
-        // HMAC-SHA256 in base64.
-        let is_signature = |id: &str| id.len() == 44 && id.ends_with('=');
+        // HMAC-SHA256 in base64 has 43 characters and a padding.
+        let is_separator = |c: char| !(c.is_ascii_alphanumeric() || c == '+' || c == '/');
+        let has_signature = |id: &str| id.split(is_separator).any(|run| run.len() == 43);
         self.header(name).filter(|id| {
             id.len() <= MAX_LENGTH
-                && !is_signature(id)
+                && !has_signature(id)
                 && !id.contains([' ', '\t'])
                 && !id.contains("Signature=")
                 && !id.starts_with("eyJ")
@@ -120,6 +121,8 @@ mod tests {
             "HMAC-SHA256 SignedHeaders=x",
             "Signature=abc",
             "hZqiuKzgy0xfn7y05RNyN7Uft5Jvm4PbYfUTGyUpVsw=",
+            "sig=hZqiuKzgy0xfn7y05RNyN7Uft5Jvm4PbYfUTGyUpVsw=,v1",
+            "hZqiuKzgy0xfn7y05RNyN7Uft5Jvm4PbYfUTGyUpVsw.0",
             "eyJhbGciOiJIUzI1NiJ9.e30.c2ln",
             "t:eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjF9.c2ln",
             &"x".repeat(257),

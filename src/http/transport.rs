@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ureq::http::uri::Scheme;
@@ -41,6 +42,9 @@ pub(crate) struct Transport {
     timeouts: Timeouts,
     /// An attempt with at least this much time left needs no limit but those that the agent has.
     longest_attempt: Duration,
+    /// Whether the idle connections may be dead: an attempt got no complete response, and none that closed
+    /// them has got one since.
+    is_pool_suspect: AtomicBool,
 }
 
 /// How long the phases of an attempt may take.
@@ -127,7 +131,14 @@ impl Transport {
         };
         let agent = config.build().new_agent();
         let proxy = ProxyInEffect::of(&agent, endpoint, variable);
-        Ok(Self { agent, is_callers: false, proxy, timeouts, longest_attempt })
+        Ok(Self {
+            agent,
+            is_callers: false,
+            proxy,
+            timeouts,
+            longest_attempt,
+            is_pool_suspect: AtomicBool::new(false),
+        })
     }
 
     /// Takes the caller's agent, with its TLS settings, proxy and resolver.
@@ -147,7 +158,14 @@ impl Transport {
         }
         let proxy = ProxyInEffect::of(&agent, endpoint, None);
         let longest_attempt = timeouts.longest_attempt();
-        Ok(Self { agent, is_callers: true, proxy, timeouts, longest_attempt })
+        Ok(Self {
+            agent,
+            is_callers: true,
+            proxy,
+            timeouts,
+            longest_attempt,
+            is_pool_suspect: AtomicBool::new(false),
+        })
     }
 
     pub(crate) fn proxy_variable(&self) -> Option<&'static str> {
@@ -156,7 +174,8 @@ impl Transport {
 
     /// Sends one request and reads its response, whatever its status.
     ///
-    /// With `new_connection`, no kept connection is used, and the idle ones are closed.
+    /// With `new_connection`, and after an attempt without a complete response, no kept connection is used,
+    /// and the idle ones are closed.
     pub(crate) fn send(
         &self,
         request: Request<()>,
@@ -181,10 +200,11 @@ impl Transport {
             let config = self.agent.configure_request(request);
             request = with_deadline!(config, self.timeouts, time_left).build();
         }
+        let new_connection = new_connection || self.is_pool_suspect.load(Ordering::Relaxed);
         if new_connection {
             request = self.agent.configure_request(request).max_idle_age(Duration::ZERO).build();
         }
-        match self.agent.run(request) {
+        let result = match self.agent.run(request) {
             Ok(response) => {
                 let (parts, body) = response.into_parts();
                 let (body, body_error) = read(body);
@@ -195,7 +215,12 @@ impl Transport {
                 let sent = (!body.is_empty()).then_some(tracked.begun);
                 Err(without_response(cause, sent, self.proxy.as_ref()))
             }
+        };
+        let is_incomplete = result.as_ref().map_or(true, Response::is_cut);
+        if is_incomplete || new_connection {
+            self.is_pool_suspect.store(is_incomplete, Ordering::Relaxed);
         }
+        result
     }
 }
 

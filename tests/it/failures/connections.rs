@@ -1,15 +1,19 @@
 //! Connection reuse: idle connections are reused, a retry opens a new one, and no user is created twice.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use acs_identity::{CommunicationIdentityClient, ErrorKind, RetryPolicy};
+use acs_identity::{
+    AccessKey, BearerToken, CommunicationIdentityClient, Credential, ErrorKind, RetryPolicy,
+};
 use rustls::ServerConfig;
 
 use crate::support::authority::{Authority, Flaw};
 use crate::support::server::{ID, respond_well, success};
-use crate::support::{Connection, Operation, Server, hurried, hurried_policy, on_both_agents};
+use crate::support::{
+    CANARY_KEY, Connection, Operation, PATIENCE, Server, hurried, hurried_policy, on_both_agents,
+};
 
 /// How a server ends a connection after a response.
 #[derive(Clone, Copy, Debug)]
@@ -208,7 +212,7 @@ fn dead_pool_costs_a_call_one_attempt() {
         {
             scope.spawn(move || {
                 let DeadPool { server, client } = DeadPool::new(hurried_policy());
-                let attempts = Arc::new(std::sync::Mutex::new(0));
+                let attempts = Arc::new(Mutex::new(0));
                 let count = Arc::clone(&attempts);
                 let client = client.observed(move |call| *count.lock().unwrap() = call.attempts());
                 operation.run(&client).unwrap();
@@ -229,6 +233,44 @@ fn dead_pool_costs_one_call_if_there_are_no_retries() {
     Operation::Delete.run(&client).unwrap();
     Operation::Issue.run(&client).unwrap();
     assert_eq!(server.connections(), DeadPool::KEPT + 1);
+}
+
+#[test]
+fn dead_pool_costs_no_other_call_while_one_fetches_its_credential() {
+    let DeadPool { server, client } = DeadPool::new(RetryPolicy::none());
+    Operation::Delete.run(&client).unwrap_err();
+    let (begin, has_begun) = mpsc::channel();
+    let (finish, may_finish) = mpsc::channel();
+    let may_finish = Mutex::new(may_finish);
+    client.replace_credential(Credential::bearer(move |_| {
+        begin.send(())?;
+        may_finish.lock().unwrap().recv_timeout(PATIENCE)?;
+        Ok(BearerToken::new("token", SystemTime::now() + PATIENCE))
+    }));
+    thread::scope(|scope| {
+        let slow = scope.spawn(|| Operation::Issue.run(&client));
+        has_begun.recv_timeout(PATIENCE).unwrap();
+        client.replace_credential(CANARY_KEY.parse::<AccessKey>().unwrap());
+        let other = Operation::Issue.run(&client);
+        finish.send(()).unwrap();
+        other.unwrap();
+        slow.join().unwrap().unwrap();
+    });
+    assert_eq!(server.connections(), DeadPool::KEPT + 1);
+}
+
+/// Nothing was sent, so nothing is known about the connections.
+#[test]
+fn credential_that_fails_leaves_the_connections_open() {
+    let server = server(None, SAYS_NOTHING, End::Never);
+    let client = hurried(&server).build().unwrap();
+    for _ in 0..3 {
+        client.replace_credential(CANARY_KEY.parse::<AccessKey>().unwrap());
+        client.create_user().unwrap();
+        client.replace_credential(Credential::bearer(|_| Err("not there".into())));
+        assert_eq!(client.create_user().unwrap_err().kind(), ErrorKind::Credential);
+    }
+    assert_eq!((server.connections(), server.requests().len()), (1, 3));
 }
 
 #[test]

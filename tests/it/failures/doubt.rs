@@ -164,6 +164,8 @@ fn create_is_not_repeated_after_a_503_from_the_front_door() {
         response("503 Service Unavailable", "X-Azure-Ref: 0abc\r\n", "<html>Our services…</html>"),
         response("503 Service Unavailable", "", r#"{"message":"oops"}"#),
         response("503 Service Unavailable", "", r#"{"error":"OriginTimeout"}"#),
+        response("503 Service Unavailable", "", r#"{"error":{"code":" \u200b"}}"#),
+        response("503 Service Unavailable", "x-ms-error-code:\r\n", ""),
         "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 100\r\n\r\n{\"error\":".to_owned(),
     ] {
         for operation in Operation::CREATES {
