@@ -8,16 +8,13 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-use super::clock::Clock;
+use super::clock::{CENTURY, Clock};
 use super::connection::{Accept, Stream};
 use super::listener::Listener;
 use super::random::Random;
 use super::service::{Service, Settings, SharedKey};
 use super::state::{Observer, State};
 use super::{Emulator, Fault, RecordedRequest};
-
-/// Caps the lifetime of tokens: `expiresOn` has four digits for the year.
-const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// Configures an [`Emulator`].
 ///
@@ -68,15 +65,15 @@ impl EmulatorBuilder {
         self
     }
 
-    /// Runs the emulator's clock ahead of the system's. Replaces [`clock_behind`](Self::clock_behind).
+    /// Runs the emulator's clock ahead of the system's, by at most 100 years. Replaces [`clock_behind`](Self::clock_behind).
     pub fn clock_ahead(mut self, by: Duration) -> Self {
-        self.settings.clock = Clock { ahead: by, ..Clock::default() };
+        self.settings.clock = Clock { ahead: by.min(CENTURY), ..Clock::default() };
         self
     }
 
-    /// Runs the emulator's clock behind the system's. Replaces [`clock_ahead`](Self::clock_ahead).
+    /// Runs the emulator's clock behind the system's, by at most 100 years. Replaces [`clock_ahead`](Self::clock_ahead).
     pub fn clock_behind(mut self, by: Duration) -> Self {
-        self.settings.clock = Clock { behind: by, ..Clock::default() };
+        self.settings.clock = Clock { behind: by.min(CENTURY), ..Clock::default() };
         self
     }
 
@@ -121,7 +118,7 @@ impl EmulatorBuilder {
     }
 
     /// Makes the ids of users the same in every run, for tests that compare with a snapshot. They
-    /// depend on the order of creation alone.
+    /// depend on the order of creation alone, in which users that were [added](Emulator::add_user) count.
     ///
     /// # Examples
     ///

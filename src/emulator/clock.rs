@@ -4,6 +4,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::timestamp;
 
+/// The most that the clock moves and a token lives: dates have four digits for the year.
+pub(super) const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Clock {
     pub(super) ahead: Duration,
@@ -18,7 +21,7 @@ impl Clock {
     }
 
     pub(super) fn advance(&mut self, by: Duration) {
-        self.ahead = self.ahead.saturating_add(by);
+        self.ahead = self.ahead.saturating_add(by).min(CENTURY);
     }
 }
 

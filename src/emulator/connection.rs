@@ -53,7 +53,8 @@ impl<T: Read + Write> Stream for T {}
 /// Makes TLS of a connection.
 pub(super) type Accept = dyn Fn(TcpStream) -> io::Result<Box<dyn Stream>> + Send + Sync;
 
-/// Serves a connection until either side closes it, or no whole request comes within `max_wait`.
+/// Serves a connection until either side closes it, or no whole request comes within `max_wait`; within a
+/// TLS handshake, no byte.
 ///
 /// The error says why it ended; callers ignore it, because a client may leave at any time.
 pub(super) fn serve(
@@ -77,7 +78,8 @@ pub(super) fn serve(
     let mut connection = Connection {
         socket,
         is_tls_missing: tls.is_some() && secured.is_none(),
-        is_silent_tls: secured.is_some(),
+        is_tls: secured.is_some(),
+        is_silent: true,
         stream: secured.as_mut().map_or(&mut plain, |stream| &mut **stream),
         state,
         buffer: Vec::new(),
@@ -89,7 +91,10 @@ pub(super) fn serve(
             Ok(true) => {}
             Ok(false) => return Ok(()),
             Err(error) => {
-                if connection.is_silent_tls && !state.stopping.load(Ordering::SeqCst) {
+                if connection.is_tls
+                    && connection.is_silent
+                    && !state.stopping.load(Ordering::SeqCst)
+                {
                     // Clients that refuse the certificate say so by an alert, or by closing.
                     let problem = match error.kind() {
                         ErrorKind::InvalidData => error.to_string(),
@@ -108,8 +113,9 @@ struct Connection<'a> {
     socket: &'a TcpStream,
     stream: &'a mut dyn Stream,
     is_tls_missing: bool,
-    /// It is TLS, and no byte of a request has come through it yet.
-    is_silent_tls: bool,
+    is_tls: bool,
+    /// No byte of a request has come yet.
+    is_silent: bool,
     state: &'a State,
     /// What arrived and is not consumed yet: a part of a request, or requests sent ahead.
     buffer: Vec<u8>,
@@ -242,6 +248,7 @@ impl Connection<'_> {
                 headers: parts.headers,
                 body: Vec::new(),
                 address: Some(self.socket.local_addr()?),
+                is_tls: self.is_tls,
             };
             for (name, value) in &mut request.headers {
                 if name == header::AUTHORIZATION || name == header::PROXY_AUTHORIZATION {
@@ -301,7 +308,7 @@ impl Connection<'_> {
             result => result?,
         };
         self.buffer.extend_from_slice(part.get(..length).unwrap_or_default());
-        self.is_silent_tls = false;
+        self.is_silent = false;
         Ok(())
     }
 

@@ -18,7 +18,7 @@ const UNKNOWN: &str = "not a request that the emulator takes: use GET /emulator/
 
 /// Does what a request to the emulator itself asks for. `None` if the request is one to the service.
 pub(super) fn respond(live: &mut Live, request: &Request) -> Result<Option<Response>, Refusal> {
-    let Some(command) = request.path().strip_prefix("/emulator") else { return Ok(None) };
+    let Some(command) = request.path().strip_prefix("/emulator/") else { return Ok(None) };
     refuse_web_pages(request)?;
     match (request.method.as_str(), command.trim_matches('/')) {
         ("GET" | "HEAD", "health") => {
@@ -30,10 +30,14 @@ pub(super) fn respond(live: &mut Live, request: &Request) -> Result<Option<Respo
             live.advance_clock(times.into_iter().fold(Duration::ZERO, Duration::saturating_add));
         }
         ("POST", "expire-tokens") => {
-            each(request, |id| {
-                let is_known = live.service.users.revoke(id, None);
-                is_known.then_some(()).ok_or_else(|| format!("there is no user {id:?}"))
+            let users = &mut live.service.users;
+            let ids = each(request, |id| {
+                let known = users.contains(id).then(|| id.to_owned());
+                known.ok_or_else(|| format!("there is no user {id:?}"))
             })?;
+            for id in ids {
+                users.revoke(&id, None);
+            }
         }
         ("POST", "faults") => {
             let parse = |words: &str| words.parse::<Fault>().map_err(|error| error.to_string());
@@ -93,7 +97,7 @@ fn each<T>(
     } else {
         text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
     };
-    if values.is_empty() {
+    if values.is_empty() || values.iter().any(String::is_empty) {
         let problem = "the body has to be lines of text, or a JSON array of strings";
         return Err(Refusal::text(400, problem));
     }
@@ -102,7 +106,8 @@ fn each<T>(
 }
 
 /// Browsers send `Origin` with what may change anything. A page that made its own name one of this machine's
-/// addresses is recognized by that name in `Host`: the public DNS has it.
+/// addresses is recognized by that name in `Host`: the public DNS has it. With https, the page would need a
+/// certificate for its name, which the emulator does not have.
 fn refuse_web_pages(request: &Request) -> Result<(), Refusal> {
     if request.headers.contains_key(header::ORIGIN) {
         let problem = "the request has an Origin header, so a web page sent it: those may not control the emulator";
@@ -116,11 +121,10 @@ fn refuse_web_pages(request: &Request) -> Result<(), Refusal> {
     let is_network = request.address.is_none_or(|address| !is_loopback(address.ip()));
     let is_own = match name.parse::<IpAddr>() {
         Ok(address) => is_loopback(address) || is_network,
-        Err(_) if name == "localhost" || ends(".localhost") => true,
-        // Of a container or a machine nearby.
-        Err(_) => is_network && (!name.contains('.') || ends(".internal") || ends(".local")),
+        // Of this machine, a container or a machine nearby.
+        Err(_) => !name.contains('.') || ends(".localhost") || ends(".internal") || ends(".local"),
     };
-    if is_own {
+    if is_own || request.is_tls {
         return Ok(());
     }
     let problem = format!(

@@ -72,8 +72,6 @@ pub use journal::RecordedRequest;
 pub use request::Operation;
 pub use service::IssuedToken;
 
-const ENTRA_TOKEN_LIFE: Duration = Duration::from_secs(60 * 60);
-
 /// A running identity service. Dropping it closes all connections and waits for its threads.
 ///
 /// See the [module](self) for an example.
@@ -234,7 +232,10 @@ impl Emulator {
         self.live().service.users.add(id);
     }
 
-    /// Makes all tokens of a user invalid, as if they had expired. Returns whether there is such a user.
+    /// Makes all tokens of a user invalid. Returns whether there is such a user.
+    ///
+    /// The program that holds one does not learn of it: its [`TokenSource`](crate::TokenSource), for example, returns
+    /// the same token as before.
     #[must_use = "`false` means that there is no such user"]
     pub fn expire_tokens(&self, user: &str) -> bool {
         self.live().service.users.revoke(user, None)
@@ -250,7 +251,7 @@ impl Emulator {
     }
 
     /// Makes the Teams exchange accept this Entra token for one hour, for this application and user
-    /// (both GUIDs).
+    /// (both GUIDs). [`reset`](Self::reset) begins another hour.
     pub fn accept_teams_token(
         &self,
         token: impl Into<String>,
@@ -261,8 +262,7 @@ impl Emulator {
         // one, so there is nothing to read.
         let (token, app_id, object_id) = (token.into(), app_id.into(), user_object_id.into());
         let mut live = self.live();
-        let now = live.now();
-        let expires_on = now.checked_add(ENTRA_TOKEN_LIFE).unwrap_or(now);
+        let expires_on = live.now() + TeamsUser::TOKEN_LIFE;
         live.service.entra_tokens.insert(token, TeamsUser { app_id, object_id, expires_on });
     }
 
@@ -276,6 +276,7 @@ impl Emulator {
     /// The clock of the program under test stays where it is, so the two disagree from now on, and a
     /// client does not renew its token: for a test of that, use
     /// [`token_lifetime`](EmulatorBuilder::token_lifetime). [`reset`](Self::reset) moves the clock back.
+    /// The clock is never more than 100 years ahead.
     pub fn advance_clock(&self, by: Duration) {
         self.live().advance_clock(by);
     }

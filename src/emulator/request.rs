@@ -49,6 +49,7 @@ pub(super) struct Request {
     pub(super) body: Vec<u8>,
     /// The emulator's end of the connection.
     pub(super) address: Option<SocketAddr>,
+    pub(super) is_tls: bool,
 }
 
 /// Where method and path lead.

@@ -118,18 +118,17 @@ impl Live {
 
     pub(super) fn advance_clock(&mut self, by: Duration) {
         self.clock.advance(by);
-        self.service.free_expired_tokens(self.clock.now());
     }
 
     /// Forgets everything that happened, and restores what `start` set. The tokens that the emulator was
     /// told to accept stay.
     pub(super) fn reset(&mut self) {
-        self.service.reset();
         let Settings { clock, faults, .. } = &self.service.settings;
         self.clock = *clock;
         self.faults = Faults::default();
         self.faults.extend(faults.iter().cloned());
         self.journal = Journal::default();
+        self.service.reset(self.clock.now());
     }
 }
 

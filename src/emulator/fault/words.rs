@@ -27,7 +27,7 @@ const MAX_TIME: Duration = Duration::from_secs(60 * 60);
 /// | `stall-body` | [`stall_body`](Fault::stall_body) |
 ///
 /// `-after` behind a status, `drop` or `stall` adds [`after_processing`](Fault::after_processing). `TIME` is such
-/// as `250ms`, `2s` or `10m`, up to an hour.
+/// as `250ms`, `2s` or `1m30s`, up to an hour.
 ///
 /// # Errors
 ///
@@ -54,7 +54,7 @@ impl FromStr for Fault {
     }
 }
 
-/// Writes the words that [`FromStr`] reads. A body and headers are left out.
+/// Writes words such as [`FromStr`] reads. A body and headers are left out.
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.operation.map_or("*", Operation::name), self.words)?;
@@ -67,14 +67,30 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Reads a time such as `250ms`, `2s`, `1.5m` or `25h`.
+/// Reads a time such as `250ms`, `1.5s` or `1h30m`.
 pub(in crate::emulator) fn parse_time(text: &str) -> Result<Duration, String> {
-    // The first unit that fits: all others end in a letter of their own.
-    let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3_600.0)];
-    let number = units.into_iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, unit)));
-    let seconds = number.and_then(|(digits, unit)| Some(digits.parse::<f64>().ok()? * unit));
-    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    time.ok_or_else(|| format!("{text:?} is not a time such as 250ms, 2s, 10m or 1h"))
+    let time = sum_of_times(text).filter(|_| !text.is_empty());
+    time.ok_or_else(|| format!("{text:?} is not a time such as 250ms, 2s, 10m or 1h30m"))
+}
+
+fn sum_of_times(mut text: &str) -> Option<Duration> {
+    let mut time = Duration::ZERO;
+    while !text.is_empty() {
+        let (number, rest) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic())?);
+        let end = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
+        let (unit, rest) = rest.split_at(end);
+        let unit = match unit {
+            "h" => 3_600.0,
+            "m" => 60.0,
+            "s" => 1.0,
+            "ms" => 0.001,
+            _ => return None,
+        };
+        let seconds = number.parse::<f64>().ok()? * unit;
+        time = time.checked_add(Duration::try_from_secs_f64(seconds).ok()?)?;
+        text = rest;
+    }
+    Some(time)
 }
 
 fn parse(words: &str) -> Result<Fault, String> {
@@ -97,6 +113,9 @@ fn parse(words: &str) -> Result<Fault, String> {
         failure = rest;
     }
     let (operation, user) = (parse_operation(operation)?, user.map(str::to_owned));
+    if let (Some(Operation::Create | Operation::Exchange), Some(_)) = (operation, &user) {
+        return Err("a create or an exchange names no user: leave out the @".to_owned());
+    }
     let (fault, words) = (parse_failure(failure)?, failure.to_owned());
     Ok(Fault { words, operation, user, times, every, ..fault })
 }
@@ -160,6 +179,7 @@ mod tests {
             "create:drop-after",
             "*:delay=2s%1",
             "*:delay=1.5s",
+            "*:delay=0.5m10s",
             "exchange:drip=20ms",
             "issue:truncate",
             "issue:stall",
@@ -186,7 +206,7 @@ mod tests {
     #[test]
     fn fault_words_with_a_mistake_are_refused() {
         let failures = " is not a failure: expected a status from 200 to 599, drop, delay=TIME, drip=TIME, truncate, stall or stall-body";
-        let time = " is not a time such as 250ms, 2s, 10m or 1h";
+        let time = " is not a time such as 250ms, 2s, 10m or 1h30m";
         for (words, problem) in [
             ("issue", "expected OPERATION:FAILURE, such as create:503"),
             (
@@ -205,6 +225,9 @@ mod tests {
             ("issue:delay=é", &format!("\"é\"{time}")),
             ("issue:delay=-1s", &format!("\"-1s\"{time}")),
             ("issue:delay=NaNs", &format!("\"NaNs\"{time}")),
+            ("issue:delay=", &format!("\"\"{time}")),
+            ("issue:delay=1m30", &format!("\"1m30\"{time}")),
+            ("issue:delay=1d", &format!("\"1d\"{time}")),
             ("issue:delay=99999999999999999h", &format!("\"99999999999999999h\"{time}")),
             ("issue:delay=3601s", "\"delay=3601s\" takes longer than an hour"),
             ("issue:429*", "\"*\" needs a number from 1"),
@@ -213,6 +236,8 @@ mod tests {
             ("issue:429%%2", "\"%\" needs a number from 1"),
             ("issue:429*2*3", "\"*2\" comes with a second number, *3"),
             ("issue:429@", "expected the id of a user behind the @"),
+            ("create:429@8:acs:a", "a create or an exchange names no user: leave out the @"),
+            ("exchange:429@8:acs:a", "a create or an exchange names no user: leave out the @"),
         ] {
             let error = words.parse::<Fault>().unwrap_err();
             assert_eq!(error.kind(), crate::ErrorKind::InvalidInput);

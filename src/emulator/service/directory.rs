@@ -46,7 +46,7 @@ impl Directory {
         self.identities.insert(id.to_owned(), identity);
     }
 
-    pub(super) fn contains(&self, id: &str) -> bool {
+    pub(in crate::emulator) fn contains(&self, id: &str) -> bool {
         self.identities.contains_key(id)
     }
 

@@ -140,25 +140,26 @@ impl Service {
     }
 
     /// Forgets all identities and tokens; a fixed seed begins anew.
-    pub(super) fn reset(&mut self) {
+    pub(super) fn reset(&mut self, now: SystemTime) {
+        for user in self.entra_tokens.values_mut() {
+            user.expires_on = now + TeamsUser::TOKEN_LIFE;
+        }
         self.users = Directory::default();
         self.teams_users = Directory::default();
         self.throttle = Throttle::new(self.settings.throttling);
         self.ids = Random::new(self.settings.seed);
     }
 
-    pub(super) fn free_expired_tokens(&mut self, now: SystemTime) {
-        self.users.free_expired(now);
-        self.teams_users.free_expired(now);
-    }
-
     pub(super) fn is_token_valid(&self, token: &str, now: SystemTime) -> bool {
         let Some((id, number)) = token::identity_and_number(token) else { return false };
-        let mut issued = [&self.users, &self.teams_users].into_iter();
-        let issued = issued.find_map(|directory| directory.token(&id, number));
-        issued.is_some_and(|issued| {
-            let text = issued.text(&id, &self.resource, &self.key);
-            now < issued.expires_on && text == token
+        // A token does not tell `8:x` from `x`.
+        [format!("8:{id}"), id].iter().any(|id| {
+            let mut issued = [&self.users, &self.teams_users].into_iter();
+            let issued = issued.find_map(|directory| directory.token(id, number));
+            issued.is_some_and(|issued| {
+                let text = issued.text(id, &self.resource, &self.key);
+                now < issued.expires_on && text == token
+            })
         })
     }
 

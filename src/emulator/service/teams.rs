@@ -1,6 +1,6 @@
 //! The Teams exchange: whom an Entra token belongs to, and what the body has to say.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::body::{JSON, member, members, string};
 use crate::emulator::request::Request;
@@ -12,6 +12,11 @@ pub(crate) struct TeamsUser {
     pub(crate) app_id: String,
     pub(crate) object_id: String,
     pub(crate) expires_on: SystemTime,
+}
+
+impl TeamsUser {
+    /// How long an Entra token is accepted.
+    pub(crate) const TOKEN_LIFE: Duration = Duration::from_secs(60 * 60);
 }
 
 /// The token in the body, which may be empty but not absent.

@@ -56,12 +56,12 @@ impl IssuedToken {
     }
 }
 
-/// The identity and the number that a token of the emulator's names, unchecked.
+/// The identity, without `8:` in front, and the number that a token of the emulator's names, unchecked.
 pub(super) fn identity_and_number(token: &str) -> Option<(String, u64)> {
     let claims = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
     let claims: Value = serde_json::from_slice(&claims).ok()?;
     let number = claims.get("jti")?.as_str()?.parse().ok()?;
-    Some((format!("8:{}", claims.get("skypeid")?.as_str()?), number))
+    Some((claims.get("skypeid")?.as_str()?.to_owned(), number))
 }
 
 fn seconds(instant: SystemTime) -> u64 {
@@ -96,7 +96,7 @@ mod tests {
         );
         assert!(parts[0].starts_with(r#"{"alg":"HS256","kid":""#), "{}", parts[0]);
         assert!(parts[0].ends_with(r#","typ":"JWT"}"#), "{}", parts[0]);
-        assert_eq!(identity_and_number(&token), Some(("8:acs:r_\"u".to_owned(), 7)));
+        assert_eq!(identity_and_number(&token), Some(("acs:r_\"u".to_owned(), 7)));
     }
 
     #[test]

@@ -98,7 +98,10 @@ fn control_moves_the_clock_and_reset_moves_it_back() {
     assert_eq!(control(&emulator, "POST", "reset", "").status, 204);
     assert!(ahead().is_err());
     let response = control(&emulator, "POST", "clock", "2 hours");
-    assert_refused(&response, 400, "\"2 hours\" is not a time such as 250ms, 2s, 10m or 1h");
+    assert_refused(&response, 400, "\"2 hours\" is not a time such as 250ms, 2s, 10m or 1h30m");
+    // As far as the clock goes, and still with a date.
+    assert_eq!(control(&emulator, "POST", "clock", "3000000000000000h").status, 204);
+    assert!(ahead().unwrap() > 99 * 365 * 24 * hour);
 }
 
 #[test]
@@ -116,8 +119,10 @@ fn control_adds_users_and_expires_their_tokens() {
     assert_eq!(valid(), [true, true]);
     assert_eq!(control(&emulator, "POST", "expire-tokens", "8:acs:bob").status, 204);
     assert_eq!(valid(), [true, false]);
-    let response = control(&emulator, "POST", "expire-tokens", "8:acs:carol");
+    // All or none.
+    let response = control(&emulator, "POST", "expire-tokens", "8:acs:alice\n8:acs:carol");
     assert_refused(&response, 400, "there is no user \"8:acs:carol\"");
+    assert_eq!(valid(), [true, false]);
 }
 
 #[test]
@@ -125,7 +130,7 @@ fn control_request_with_a_mistake_is_told_what_there_is() {
     let emulator = Emulator::start().unwrap();
     let problem = "the body has to be lines of text, or a JSON array of strings";
     for path in ["faults", "clock", "users", "expire-tokens"] {
-        for body in ["", " \n", "[]", "[1]", "[", r#"{"a":"b"}"#, "\"a\""] {
+        for body in ["", " \n", "[]", "[1]", "[", "[\"\"]", r#"{"a":"b"}"#, "\"a\""] {
             assert_refused(&control(&emulator, "POST", path, body), 400, problem);
         }
     }
@@ -134,6 +139,11 @@ fn control_request_with_a_mistake_is_told_what_there_is() {
         assert_refused(&control(&emulator, method, path, ""), 404, problem);
     }
     assert_eq!(emulator.request_count(), 0);
+    // No control request: the service's own response.
+    for path in ["/emulator", "/emulators/health", "/emulatorhealth"] {
+        assert_eq!(post(path, "").send(&emulator).status, 404, "{path}");
+    }
+    assert_eq!(emulator.request_count(), 3);
 }
 
 /// A browser sends `Origin` with a POST, and `Host` with the name of its page.
@@ -147,8 +157,7 @@ fn control_refuses_web_pages() {
         let problem = "the request has an Origin header, so a web page sent it: those may not control the emulator";
         assert_refused(&response, 403, problem);
     }
-    for host in ["example.com", "example.com:80", "acs", "10.1.2.3", "localhost.example.com", "a:b"]
-    {
+    for host in ["example.com", "example.com:80", "10.1.2.3", "localhost.example.com"] {
         let response = reset(&format!("Host: {host}\r\n"));
         let problem = format!(
             "the Host header is {host:?}, which is not a name of this machine: use 127.0.0.1 or localhost"
@@ -159,7 +168,16 @@ fn control_refuses_web_pages() {
     // The service itself takes any.
     let create = post("/identities", "").header("Origin: https://example.com");
     assert_eq!(create.send(&emulator).status, 201);
-    for host in ["localhost", "LOCALHOST:1", "127.9.9.9:80", "[::1]", "[::1]:1", "acs.localhost"] {
+    for host in [
+        "localhost",
+        "LOCALHOST:1",
+        "127.9.9.9:80",
+        "[::1]",
+        "[::1]:1",
+        "acs.localhost",
+        "acs:80",
+        "host.docker.internal",
+    ] {
         assert_eq!(reset(&format!("Host: {host}\r\n")).status, 204, "{host}");
     }
 }

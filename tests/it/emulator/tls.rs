@@ -69,6 +69,9 @@ fn tls_client_that_trusts_the_certificate_is_served() {
         assert!(create(&agent, &emulator.endpoint()).is_err());
     }
     assert_eq!(emulator.users().len(), 6);
+    // By any name that its certificate has.
+    let url = format!("{}/emulator/health", emulator.endpoint());
+    assert_eq!(agent.get(url).header("Host", "acs.example.com").call().unwrap().status(), 200);
     // A client that leaves after a request is no failure of TLS.
     drop(agent);
     until(|| emulator.open_connections() == 0);

@@ -127,6 +127,21 @@ fn tokens_of_returns_those_that_are_valid() {
 }
 
 #[test]
+fn tokens_of_added_users_are_valid_whatever_the_form_of_the_id() {
+    let emulator = Emulator::start().unwrap();
+    let issue = |id: &str| {
+        emulator.add_user(id);
+        let path = format!("/identities/{}/:issueAccessToken", encoded(id));
+        post(&path, r#"{"scopes":["chat"]}"#).send(&emulator).text("token").to_owned()
+    };
+    let tokens = ["8:acs:alice", "alice", "4:+1234", "bob", "8:bob"].map(issue);
+    assert_eq!(tokens.each_ref().map(|token| emulator.is_token_valid(token)), [true; 5]);
+    assert!(emulator.expire_tokens("bob"));
+    let valid = tokens.map(|token| emulator.is_token_valid(&token));
+    assert_eq!(valid, [true, true, true, false, true]);
+}
+
+#[test]
 fn seed_gives_the_same_ids_whatever_else_is_asked() {
     let ids = |seed: u64, noise: bool| {
         let emulator = Emulator::builder().seed(seed).start().unwrap();
