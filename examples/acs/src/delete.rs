@@ -45,7 +45,8 @@ pub(crate) fn command() -> Command {
                 .help("Deletions in 30 seconds at most; the service takes 500"),
             flag("dry-run").help("Check the ids and the record, and delete nobody"),
             yes(),
-            output::query(&["deleted", "recorded", "gone", "unknown", "failed", "left"]),
+            output::query(&["deleted", "recorded", "gone", "unknown", "failed", "left"])
+                .conflicts_with("user"),
         ])
         .group(ArgGroup::new("whom").args(["user", "from-file"]).required(true))
 }
@@ -139,7 +140,7 @@ fn delete_all(
                 progress.clear();
                 output::note(&failure.message);
                 tally.fail(Exit::Service);
-                queue.stop(Exit::Service, "there is no record of them");
+                queue.stop(Exit::Service, "deletions cannot be recorded");
             }
             if let Some(problem) = tally.count(index, user, result) {
                 progress.clear();

@@ -1,4 +1,4 @@
-//! Times as people write them: `90m`, `2h`, `1h30m`, `20s`, `250ms`.
+//! Times as people write them: `90m`, `2h`, `1h30m`, `1.5h`, `250ms`.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ fn read(text: &str) -> Option<Duration> {
     let mut time = (!text.is_empty()).then_some(Duration::ZERO)?;
     let mut rest = text;
     while !rest.is_empty() {
-        let (number, tail) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
-        let end = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let (number, tail) = rest.split_at(rest.find(|c: char| c.is_ascii_alphabetic())?);
+        let end = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(end);
         let unit = match unit {
-            "h" => 60 * 60 * 1_000,
-            "m" => 60 * 1_000,
-            "s" => 1_000,
-            "ms" => 1,
+            "h" => 3_600.0,
+            "m" => 60.0,
+            "s" => 1.0,
+            "ms" => 0.001,
             _ => return None,
         };
-        let millis = number.parse::<u64>().ok()?.checked_mul(unit)?;
-        time = time.checked_add(Duration::from_millis(millis))?;
+        let seconds = number.parse::<f64>().ok()? * unit;
+        time = time.checked_add(Duration::try_from_secs_f64(seconds).ok()?)?;
         rest = tail;
     }
     Some(time)

@@ -16,9 +16,11 @@ pub(crate) struct Ids {
 
 /// Reads JSON or lines; blank lines and lines that begin with `#` are skipped.
 pub(crate) fn parse(file: &[u8]) -> Result<Ids, &'static str> {
-    // UTF-16 without its byte order mark still has NUL bytes.
-    if file.starts_with(&[0xff, 0xfe]) || file.starts_with(&[0xfe, 0xff]) || file.contains(&0) {
+    if file.starts_with(&[0xff, 0xfe]) || file.starts_with(&[0xfe, 0xff]) {
         return Err("it is UTF-16: save it as UTF-8");
+    }
+    if file.contains(&0) {
+        return Err("it has NUL bytes: if it is UTF-16, save it as UTF-8");
     }
     let text = String::from_utf8_lossy(file);
     let text = text.trim_start_matches('\u{feff}');
@@ -101,7 +103,9 @@ pub(crate) fn parse_id(text: &str) -> Result<CommunicationUserIdentifier, String
     Ok(user)
 }
 
-/// Returns the id of the resource that a user belongs to, as it stands in `8:acs:<resource>_<user>`.
-pub(crate) fn resource_of(user: &str) -> Option<&str> {
-    user.splitn(3, ':').nth(2)?.split_once('_').map(|(resource, _)| resource)
+/// Returns what all users of a resource share: its id, as it stands in `8:acs:<resource>_<user>`, and the length
+/// of theirs. An id that was cut off is shorter.
+pub(crate) fn resource_of(user: &str) -> Option<(String, usize)> {
+    let (resource, _) = user.splitn(3, ':').nth(2)?.split_once('_')?;
+    Some((resource.to_owned(), user.len()))
 }

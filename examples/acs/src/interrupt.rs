@@ -21,7 +21,7 @@ pub(crate) const TERMINATED: u8 = 128 + 15;
 /// The signals since this was made, instead of their default, which ends the process.
 ///
 /// HUP keeps its default, so that `nohup` still works.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Signals {
     exit_code: Arc<AtomicUsize>,
 }

@@ -32,7 +32,8 @@ pub(crate) fn read(path: &Path, host: &str) -> Result<HashSet<String>, Failure> 
                 ids.insert(line.to_owned());
             }
             (None, Some(other)) => {
-                let problem = format!("it is the record of another resource, {other}");
+                let problem =
+                    format!("it is the record of another resource, {}", other.escape_debug());
                 return Err(unusable(path, "used", &problem));
             }
             (None, None) => {

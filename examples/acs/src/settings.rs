@@ -248,7 +248,9 @@ pub(crate) fn watched(
 fn proxy(client: &CommunicationIdentityClient) -> Option<String> {
     let variable = client.proxy_variable()?;
     let url = env::var(variable).ok()?;
-    let host = url.rsplit(['@', '/']).find(|part| !part.trim().is_empty())?;
+    let rest = url.split_once("://").map_or(&*url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit('@').next()?;
     Some(format!("{} ({variable})", host.trim()))
 }
 

@@ -31,7 +31,7 @@ pub(crate) struct Tally {
     failed: usize,
     worst: Option<Exit>,
     /// The resources whose users were deleted. An endpoint has one; the id of a user names it.
-    resources: HashSet<String>,
+    resources: HashSet<(String, usize)>,
     /// Why the rest was left.
     pub(crate) stopped: Option<Failure>,
 }
@@ -72,7 +72,7 @@ impl Tally {
         let is_verbose = output::is_verbose();
         let Err(failure) = result else {
             self.deleted += 1;
-            self.resources.extend(resource_of(user.identifier()).map(str::to_owned));
+            self.resources.extend(resource_of(user.identifier()));
             return None;
         };
         if failure.exit == Exit::NotFound && self.file.is_some() {
@@ -98,8 +98,7 @@ impl Tally {
         recorded: &HashSet<String>,
     ) -> Vec<&'a str> {
         let mut gone = Vec::new();
-        let is_proven = self.deleted > 0 || !recorded.is_empty();
-        self.resources.extend(recorded.iter().filter_map(|id| resource_of(id)).map(str::to_owned));
+        self.resources.extend(recorded.iter().filter_map(|id| resource_of(id)));
         self.unknown.retain(|index| {
             let Some(user) = users.get(*index).map(CommunicationUserIdentifier::identifier) else {
                 return false;
@@ -108,9 +107,7 @@ impl Tally {
                 self.recorded += 1;
                 return false;
             }
-            // An id of an old form names no resource.
-            let is_gone =
-                is_proven && resource_of(user).is_none_or(|it| self.resources.contains(it));
+            let is_gone = resource_of(user).is_some_and(|it| self.resources.contains(&it));
             if is_gone {
                 gone.push(user);
             }
@@ -130,7 +127,7 @@ impl Tally {
         let unknown = if self.resources.is_empty() {
             "not known to the service (gone already, or another resource's)"
         } else {
-            "of another resource"
+            "of another resource, or no whole ids"
         };
         for (number, what) in [
             (self.recorded, "in the record"),
@@ -149,9 +146,10 @@ impl Tally {
         if !self.unknown.is_empty() || strict && self.gone > 0 {
             self.fail(Exit::NotFound);
         }
+        let mut printed = Ok(());
         if let Some(file) = &self.file {
             summary = format!("{file}: {summary}");
-            self.data().print(format)?;
+            printed = self.data().print(format);
         }
         if let Some(exit) = self.worst {
             return Err(Failure::new(exit, summary));
@@ -159,7 +157,7 @@ impl Tally {
         if self.file.is_some() {
             output::inform(&summary);
         }
-        Ok(())
+        printed
     }
 
     pub(crate) fn data(&self) -> Data {

@@ -105,7 +105,8 @@ pub(crate) fn parse(output: &str, now: SystemTime) -> Result<(String, SystemTime
         let below_warning = output.lines().map(bare).find(|line| line.starts_with("eyJ"));
         (below_warning.unwrap_or_else(|| bare(&output)), assumed)
     });
-    if token.is_empty() {
+    // `-o tsv` prints a missing member as a word.
+    if matches!(&*token, "" | "None" | "null") {
         return Err("no token");
     }
     // The characters of RFC 6750.
@@ -115,11 +116,11 @@ pub(crate) fn parse(output: &str, now: SystemTime) -> Result<(String, SystemTime
     Ok((token, expires_on))
 }
 
-/// Removes the sequences by which az colors its output.
+/// Removes the sequences by which az colors its output: parameters and one letter.
 fn without_colors(text: &str) -> String {
     let mut parts = text.split("\x1b[");
     let start = parts.next().unwrap_or_default().to_owned();
-    let is_parameter = |c: char| c.is_ascii_digit() || c == ';';
+    let is_parameter = |c: char| (' '..='?').contains(&c);
     parts.fold(start, |text, part| {
         text + part.trim_start_matches(is_parameter).get(1..).unwrap_or_default()
     })
@@ -178,6 +179,9 @@ mod tests {
         ] {
             assert_eq!(parse(output, now), Ok(("t".to_owned(), expires_on)), "{output}");
         }
+        for colored in ["\u{1b}[?25leyJ.t\u{1b}[?25h\n", "\u{1b}[38:5:10meyJ.t\u{1b}[m"] {
+            assert_eq!(parse(colored, now), Ok(("eyJ.t".to_owned(), assumed)));
+        }
         let warned = parse("WARNING: \u{1b}[1mold\u{1b}[0m\n\"eyJ.t\"\nbye\n", now);
         assert_eq!(warned, Ok(("eyJ.t".to_owned(), assumed)));
         let neither = "neither a token nor JSON with accessToken";
@@ -185,6 +189,8 @@ mod tests {
             ("", "no token"),
             ("\"\"", "no token"),
             (r#"{"accessToken":""}"#, "no token"),
+            ("None\n", "no token"),
+            ("null", "no token"),
             ("two words", neither),
             ("{", neither),
             (r#"{"accessToken":"a\nb"}"#, neither),

@@ -93,6 +93,9 @@ fn options() -> [Arg; 14] {
 
 /// Runs until a signal or the end of the command.
 pub(crate) fn run(mut matches: ArgMatches) -> Result<ExitCode, Failure> {
+    if !matches.contains_id("command") && std::env::args_os().any(|word| word == "--") {
+        return Err(Failure::usage("there is no command behind --"));
+    }
     let signals = Signals::catch()?;
     make_room_for_connections();
     // Both end at the end of this function.
@@ -152,7 +155,7 @@ fn start(
     }
     let mut variables = vec![(CONNECTION_STRING, connection_string)];
     let authority = match tls {
-        Some(tls) => Some(AuthorityFile::write(file, address, tls.authority_pem)?),
+        Some(tls) => Some(AuthorityFile::write(file, address, &tls.authority_pem)?),
         None => None,
     };
     if let Some(file) = &authority {

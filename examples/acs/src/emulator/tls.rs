@@ -22,6 +22,8 @@ const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 /// Some clients refuse certificates that last longer than 398 days.
 const LIFE: Duration = Duration::from_secs(365 * DAY.as_secs());
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// The first line of the authority's file: no other file is overwritten. PEM may begin with any text.
+const TITLE: &str = "# The authority of acs emulator\n";
 
 type Stream = StreamOwned<ServerConnection, TcpStream>;
 
@@ -94,15 +96,12 @@ pub(super) struct AuthorityFile {
 impl AuthorityFile {
     /// Writes the file. The default is the same for each run on this address, so that variables which
     /// name it stay right.
-    pub(super) fn write(
-        path: Option<PathBuf>,
-        address: &str,
-        pem: String,
-    ) -> Result<Self, Failure> {
+    pub(super) fn write(path: Option<PathBuf>, address: &str, pem: &str) -> Result<Self, Failure> {
         let name = address.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "-");
         let path =
             path.unwrap_or_else(|| std::env::temp_dir().join(format!("acs-emulator-{name}.pem")));
         // Clients have a working directory of their own.
+        let pem = format!("{TITLE}{pem}");
         let written = write(&path, &pem).and_then(|()| std::path::absolute(&path));
         let path = written.map_err(|error| {
             let advice = "choose a file with --tls-authority";
@@ -130,6 +129,10 @@ impl Drop for AuthorityFile {
 
 /// Writes a new file that only its owner may write. An old one might be open elsewhere, or be a link.
 fn write(path: &Path, pem: &str) -> io::Result<()> {
+    let is_file = fs::symlink_metadata(path).is_ok_and(|old| old.is_file());
+    if is_file && !fs::read(path)?.starts_with(TITLE.as_bytes()) {
+        return Err(io::Error::other("it is not a file of acs emulator"));
+    }
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

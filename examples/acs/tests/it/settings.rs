@@ -272,7 +272,7 @@ fn check_and_verbose_show_proxy_and_ca_file_without_secrets() {
     std::fs::write(&*file, certificate.cert.pem()).unwrap();
     let acs = |words: &[&str], no_proxy: &str| {
         let mut command = tool();
-        command.env("HTTPS_PROXY", "http://user:CANARY@proxy.example:8080/");
+        command.env("HTTPS_PROXY", "http://user:CANARY@proxy.example:8080/CANARY/?CANARY#CANARY");
         command.env("SSL_CERT_FILE", &*file).env("NO_PROXY", no_proxy);
         let ended = run(command.args(words).env(AZ_VARIABLE, settings("contoso.example")));
         assert!(!ended.stderr.contains("CANARY") && !ended.stdout.contains("CANARY"), "{ended:?}");

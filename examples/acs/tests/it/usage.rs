@@ -109,6 +109,10 @@ fn bad_usage_sends_nothing() {
             "error: the argument '--user <ID>...' cannot be used with '--from-file <FILE>'",
         ),
         (
+            &["user", "delete", "-y", "-u", "8:acs:a", "--query", "deleted"],
+            "error: the argument '--user <ID>...' cannot be used with '--query <NAME>'",
+        ),
+        (
             &["user", "delete", "-y", "-u", "4:+15551234567"],
             "error: invalid value '4:+15551234567' for '--user <ID>...': user id is a phone number: expected 8:acs:<resource>_<user>",
         ),
@@ -150,7 +154,7 @@ fn bad_usage_sends_nothing() {
             "acs: api_version is malformed: expected a date such as 2023-10-01",
         ),
         (&["check", "--timeout", "0s"], "acs: timeouts must be greater than zero"),
-        (&["check", "--timeout", "1.5h"], &format!("error: invalid value '1.5h' {time}")),
+        (&["check", "--timeout", "1.5"], &format!("error: invalid value '1.5' {time}")),
         (&["check", "--timeout", ""], &format!("error: invalid value '' {time}")),
         (&["check", "--timeout", "h"], &format!("error: invalid value 'h' {time}")),
         (
@@ -174,7 +178,7 @@ fn bad_usage_sends_nothing() {
         assert_eq!((ended.code(), ended.stdout.as_str()), (Some(2), ""), "{words:?}");
         assert_eq!(ended.stderr.lines().next(), Some(error));
     }
-    for time in ["250ms", "1m1ms", "1h30m"] {
+    for time in ["250ms", "1m1ms", "1h30m", "1.5h"] {
         assert_eq!(acs(&emulator, &["check", "--timeout", time]).code(), Some(0));
     }
     assert_eq!(emulator.request_count(), 0);

@@ -100,6 +100,9 @@ fn command_decides_the_exit_code() {
         let ended = run(command.arg("--").args(words));
         assert_eq!((&*ended.stderr, ended.code()), (problem, Some(code)));
     }
+    // As of a variable that is empty: a server would run for ever.
+    let ended = run(emulator().arg("--"));
+    assert_eq!((&*ended.stderr, ended.code()), ("acs: there is no command behind --\n", Some(2)));
     // Its options are its own.
     let ended = run(emulator().args(["--", "sh", "-c", "echo $1", "sh", "--tls"]));
     ended.assert_printed("--tls\n");

@@ -88,6 +88,10 @@ fn tls_authority_may_be_written_by_its_owner_only() {
     assert_eq!(fs::symlink_metadata(&file).unwrap().permissions().mode() & 0o7777, 0o644);
     assert_eq!(fs::read_to_string(&other).unwrap(), "kept");
 
+    let ended = run(emulator().arg(format!("--tls-authority={}", other.display())));
+    let problem = "it is not a file of acs emulator; choose a file with --tls-authority";
+    assert_eq!(ended.stderr, format!("acs: cannot write {}: {problem}\n", other.display()));
+    assert_eq!(fs::read_to_string(&other).unwrap(), "kept");
     let ended = run(emulator().arg(format!("--tls-authority={}", folder.display())));
     let stderr = &ended.stderr;
     assert!(stderr.starts_with(&format!("acs: cannot write {}: ", folder.display())));
