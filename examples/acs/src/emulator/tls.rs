@@ -111,9 +111,9 @@ impl AuthorityFile {
         Ok(Self { path, pem })
     }
 
-    /// The variables by which Python's requests, Node, and OpenSSL and others trust the file.
-    pub(super) fn variables(&self) -> [(&'static str, String); 3] {
-        ["REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"]
+    /// The variables by which Python's requests, Node, OpenSSL and others, and curl trust the file.
+    pub(super) fn variables(&self) -> [(&'static str, String); 4] {
+        ["REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "CURL_CA_BUNDLE"]
             .map(|name| (name, self.path.display().to_string()))
     }
 }

@@ -77,9 +77,11 @@ fn command_runs_with_the_variables_and_ends_it() {
         assert_eq!(file.is_empty(), options.is_empty());
         assert!(!Path::new(file).exists());
     }
-    let variables = "test \"$SSL_CERT_FILE\" = \"$NODE_EXTRA_CA_CERTS\" && test \"$SSL_CERT_FILE\" = \"$REQUESTS_CA_BUNDLE\"";
-    let ended = run(emulator().args(["--tls", "--", "sh", "-c", variables]));
-    assert_eq!(ended.code(), Some(0), "{ended:?}");
+    for name in ["NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"] {
+        let same = format!("test \"$SSL_CERT_FILE\" = \"${name}\"");
+        let ended = run(emulator().args(["--tls", "--", "sh", "-c", &same]));
+        assert_eq!(ended.code(), Some(0), "{name} {ended:?}");
+    }
 }
 
 #[test]

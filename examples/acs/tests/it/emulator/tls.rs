@@ -20,6 +20,7 @@ impl Secure {
         let authority = stdout.next().strip_prefix("REQUESTS_CA_BUNDLE=").unwrap().to_owned();
         assert_eq!(stdout.next(), format!("NODE_EXTRA_CA_CERTS={authority}"));
         assert_eq!(stdout.next(), format!("SSL_CERT_FILE={authority}"));
+        assert_eq!(stdout.next(), format!("CURL_CA_BUNDLE={authority}"));
         Self { program, authority: authority.into() }
     }
 
