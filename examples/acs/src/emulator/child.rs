@@ -9,7 +9,7 @@ use std::thread;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::failure::{Exit, Failure};
-use crate::interrupt::{POLL, Signals, TERMINATED};
+use crate::interrupt::{INTERRUPTED, POLL, Signals};
 use crate::output;
 
 /// Runs a command with these variables, and returns its exit code.
@@ -38,7 +38,7 @@ pub(super) fn run(
             return Ok(code(status).into());
         }
         // Ctrl-C reaches the command without help, and it decides what that means.
-        if signals.take() == Some(TERMINATED) {
+        if signals.take().is_some_and(|code| code != INTERRUPTED) {
             #[cfg(unix)]
             let _ = kill_process(Pid::from_child(&child), Signal::TERM);
             #[cfg(not(unix))]
