@@ -20,15 +20,14 @@
 //!
 //! # Operations
 //!
-//! | To | Call |
-//! |---|---|
-//! | create a user | [`create_user`](CommunicationIdentityClient::create_user) |
-//! | create a user with a token | [`create_user_and_token`](CommunicationIdentityClient::create_user_and_token) |
-//! | issue a token | [`issue_token`](CommunicationIdentityClient::issue_token) |
-//! | get a token that renews itself | [`token_source`](CommunicationIdentityClient::token_source) |
-//! | revoke all tokens of a user | [`revoke_tokens`](CommunicationIdentityClient::revoke_tokens) |
-//! | delete a user | [`delete_user`](CommunicationIdentityClient::delete_user) |
-//! | exchange a Teams user's token | [`exchange_teams_user_token`](CommunicationIdentityClient::exchange_teams_user_token) |
+//! - [`create_user`](CommunicationIdentityClient::create_user) creates a user.
+//! - [`create_user_and_token`](CommunicationIdentityClient::create_user_and_token) creates a user with a token.
+//! - [`issue_token`](CommunicationIdentityClient::issue_token) issues a token.
+//! - [`token_source`](CommunicationIdentityClient::token_source) returns a token that renews itself.
+//! - [`revoke_tokens`](CommunicationIdentityClient::revoke_tokens) revokes all tokens of a user.
+//! - [`delete_user`](CommunicationIdentityClient::delete_user) deletes a user.
+//! - [`exchange_teams_user_token`](CommunicationIdentityClient::exchange_teams_user_token) exchanges a Teams user's
+//!   token.
 //!
 //! The [recipes](guide::recipes) combine them: a token per user in a table, deletion by file, key
 //! rotation, async code. If you know an official SDK, read
